@@ -1,0 +1,157 @@
+"""One small tree of errors.
+
+Every error says whether trying again can help (`retryable`) and, where that is known, in how many
+seconds (`retry_after`). Errors of a vendor's client are translated in its store, `raise … from`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ShardrouteError(Exception):
+    """Root of every error that shardroute raises on purpose."""
+
+    retryable: bool = False
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class InvalidInput(ShardrouteError, ValueError):
+    """The caller passed something that no cluster should see. Nothing was written."""
+
+
+class InvalidTenant(InvalidInput):
+    """A tenant name with characters that are not allowed, or of the wrong length."""
+
+
+class InvalidRecord(InvalidInput):
+    """An id, vector or metadata value that cannot be stored."""
+
+
+class InvalidFilter(InvalidInput):
+    """A filter that is not in the dialect; `path` says where, e.g. ``$and[1].year.$near``."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(f"{path or 'filter'}: {message}")
+        self.path = path
+
+
+class ConfigError(ShardrouteError):
+    """The configuration does not make sense; the message names the key."""
+
+
+class Unavailable(ShardrouteError):
+    """Something on the network did not answer. Trying again can help."""
+
+    retryable = True
+
+
+class ClusterUnavailable(Unavailable):
+    """A cluster did not answer in time, refused the connection or answered 5xx."""
+
+    def __init__(self, cluster: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"cluster {cluster!r}: {message}", retry_after=retry_after)
+        self.cluster = cluster
+
+
+class RateLimited(ClusterUnavailable):
+    """A cluster answered that it has had too many requests (429)."""
+
+
+class ClusterRejected(ShardrouteError):
+    """A cluster understood a request and refused it (4xx): trying again cannot help."""
+
+    def __init__(self, cluster: str, message: str) -> None:
+        super().__init__(f"cluster {cluster!r}: {message}")
+        self.cluster = cluster
+
+
+class ControlPlaneUnavailable(Unavailable):
+    """Redis did not answer."""
+
+
+class TenantHeld(Unavailable):
+    """Writes of the tenant are held for a cut-over and the deadline came first. Nothing was written."""
+
+
+class LeaseLost(Unavailable):
+    """This process could not prove that its view of the map is current. The write may or may not hold."""
+
+
+class MapLost(ShardrouteError):
+    """The map in Redis is missing, has another incarnation or went backwards (rule 13).
+
+    Writing stops until an operator restores the map: absence is never read as "all tenants are old".
+    """
+
+
+class MigrationError(ShardrouteError):
+    """Root of what can stop an admin verb. The tenant stays in a phase from which everything goes on."""
+
+
+class VerbRefused(MigrationError):
+    """The tenant's phase does not allow the verb; the message names the phase and the verb that fits."""
+
+
+class PreflightFailed(MigrationError):
+    """Something would go wrong, found before anything was written. `problems` lists all of it."""
+
+    def __init__(self, tenant: str, problems: Sequence[str]) -> None:
+        listing = "".join(f"\n  - {problem}" for problem in problems)
+        super().__init__(f"tenant {tenant!r} cannot be moved yet:{listing}")
+        self.problems = tuple(problems)
+
+
+class VerificationFailed(MigrationError):
+    """Records differ between the two clusters after repair. `differences` lists the first of them."""
+
+    def __init__(self, tenant: str, count: int, differences: Sequence[str]) -> None:
+        listing = "".join(f"\n  - {difference}" for difference in differences)
+        super().__init__(f"tenant {tenant!r}: {count} records differ between the clusters:{listing}")
+        self.count = count
+        self.differences = tuple(differences)
+
+
+class TenantLocked(MigrationError):
+    """Somebody else moves this tenant at the moment."""
+
+    retryable = True
+
+    def __init__(self, tenant: str, owner: str, retry_after: float) -> None:
+        super().__init__(
+            f"tenant {tenant!r} is held by {owner}; its lock runs out in {retry_after:.1f} s unless renewed",
+            retry_after=retry_after,
+        )
+        self.owner = owner
+
+
+class LockLost(MigrationError):
+    """The tenant's lock ran out or was taken over while working: this migrator must stop."""
+
+    retryable = True
+
+
+class MoveRefused(MigrationError):
+    """Redis refused a move between phases; `reason` is the code of the rule that was not met."""
+
+    retryable = True
+
+    def __init__(self, tenant: str, reason: str, detail: str = "") -> None:
+        super().__init__(f"tenant {tenant!r}: move refused: {reason}{f' ({detail})' if detail else ''}")
+        self.reason = reason
+
+
+class BarrierTimeout(MigrationError):
+    """Some sessions did not acknowledge the map in time; `sessions` names them."""
+
+    retryable = True
+
+    def __init__(self, tenant: str, version: int, sessions: Sequence[str]) -> None:
+        super().__init__(
+            f"tenant {tenant!r}: not acknowledged map version {version}: {', '.join(sessions)}. "
+            "`shardroute doctor` shows them; evict one that you know is dead."
+        )
+        self.sessions = tuple(sessions)

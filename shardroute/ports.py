@@ -1,0 +1,133 @@
+"""The seam between the library and a vector database: one small Protocol.
+
+A store knows nothing of phases, routers or other stores. It translates its client's errors into
+`errors.ClusterUnavailable`, `RateLimited` (retryable) and `ClusterRejected` (not), and it never lets
+two tenants of one collection meet: every method works within the `Place` it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .filters import Filter
+from .records import Match, Metric, Query, Record, SparseVector, VectorLike
+from .topology import Place, Placement
+
+Cursor = str
+"""Where a scan goes on: opaque, JSON-safe, valid across restarts of the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a scan. `cursor` is None on the last one. `records` may be empty before that."""
+
+    records: list[Record]
+    cursor: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a cluster says of the collection behind a place."""
+
+    dimension: int | None
+    metric: Metric | None
+    sparse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a store takes in one request, and which size to begin with."""
+
+    upsert_records: int = 1000
+    upsert_bytes: int = 2_000_000
+    fetch_ids: int = 1000
+    delete_ids: int = 1000
+    scan_records: int = 1000
+    best_upsert_records: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A partial update of one record: what is None stays. Metadata is merged key by key, at the top level."""
+
+    id: str
+    metadata: Mapping[str, Any] | None = None
+    vector: VectorLike | None = None
+    sparse_vector: SparseVector | None = None
+
+
+class Store(Protocol):
+    """One cluster. Every method may raise ClusterUnavailable, RateLimited or ClusterRejected."""
+
+    @property
+    def name(self) -> str:
+        """The cluster's name in the configuration."""
+
+    @property
+    def system(self) -> str:
+        """OpenTelemetry's `db.system.name`."""
+
+    @property
+    def address(self) -> tuple[str, int | None]:
+        """Host and port for spans; ("", None) where there is no network."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def can_insert_only(self) -> bool:
+        """Whether `upsert(insert_only=True)` leaves records that exist as they are (rule 12)."""
+
+    def misfit(self, place: Place, record: Record) -> str | None:
+        """Why this store cannot hold the record, or None. Pure; called before anything is written."""
+
+    def filter_misfit(self, condition: Filter) -> str | None:
+        """Why this store cannot evaluate the filter, or None. Pure."""
+
+    async def upsert(self, place: Place, records: Sequence[Record], *, insert_only: bool = False) -> None:
+        """Insert or replace whole records. Visible to reads when it returns. At most `limits` a call."""
+
+    async def update(self, place: Place, changes: Sequence[Change]) -> None:
+        """Partial updates; ids that are not there are passed over without effect."""
+
+    async def delete(self, place: Place, ids: Sequence[str]) -> None:
+        """Delete by id; ids that are not there are passed over."""
+
+    async def query(self, place: Place, query: Query) -> list[Match]:
+        """The nearest records, best first. Cosine and dot: higher is nearer; euclidean: true L2."""
+
+    async def fetch(self, place: Place, ids: Sequence[str], *, vectors: bool = True) -> dict[str, Record]:
+        """Records by id; absent ids are absent. `vectors=False` leaves vectors out (None)."""
+
+    async def scan(
+        self,
+        place: Place,
+        *,
+        cursor: Cursor | None = None,
+        limit: int = 256,
+        condition: Filter | None = None,
+        vectors: bool = True,
+    ) -> Page:
+        """All records in a stable order of ids, page by page. A cursor, not a snapshot."""
+
+    async def count(self, place: Place, condition: Filter | None = None) -> int:
+        """Exact number of records."""
+
+    async def purge(self, place: Place) -> None:
+        """Delete every record of the tenant (and its own collection or namespace, where it has one)."""
+
+    async def describe(self, place: Place) -> Description | None:
+        """What the collection is; None if it does not exist yet (a first upsert would make it, or fail)."""
+
+    async def prepare(self, place: Place) -> None:
+        """Make what the tenant needs on this cluster and may not exist yet. Repeatable."""
+
+    def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
+        """Every tenant with data, in any order: within `collections`, or by the placement's own pattern."""
+
+    async def ping(self) -> None:
+        """Returns if the cluster answers."""
+
+    async def aclose(self) -> None: ...

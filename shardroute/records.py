@@ -1,0 +1,254 @@
+"""Records, matches and queries: frozen values, checked once when they are made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InvalidInput, InvalidRecord
+from .filters import Filter
+
+Vector: TypeAlias = NDArray[np.float32]
+VectorLike: TypeAlias = Sequence[float] | NDArray[Any]
+Metadata: TypeAlias = Mapping[str, Any]
+
+EMPTY: Metadata = MappingProxyType({})
+RESERVED_PREFIX = "__shardroute"
+"""Metadata keys that begin so are shardroute's own in stores that need to keep something beside it."""
+
+MAX_ID_LENGTH = 512
+"""Characters of an id: Pinecone's limit, the narrower of the two vendors."""
+
+FLOAT32_TOLERANCE = 1e-5
+"""Two float32 components that differ by less, relative to the vector's norm, are the same component."""
+
+
+class Metric(StrEnum):
+    """How near two vectors are. Cosine and dot: higher is nearer; euclidean (true L2): lower is nearer."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+    EUCLIDEAN = "euclidean"
+
+
+def as_vector(values: VectorLike, *, what: str = "vector") -> Vector:
+    """A one-dimensional float32 array of finite numbers.
+
+    Raises InvalidRecord on NaN, infinity, an empty vector or more than one dimension.
+    """
+    try:
+        vector = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidRecord(f"{what} is not a list of numbers: {error}") from error
+    if vector.ndim != 1 or not vector.size:
+        raise InvalidRecord(
+            f"{what} has shape {vector.shape}; one dimension and at least one number is needed"
+        )
+    # The sum of squares is finite unless a component is not, or it overflows: then look closely.
+    if not math.isfinite(vector.dot(vector)) and not np.isfinite(vector).all():
+        raise InvalidRecord(f"{what} holds NaN or infinity at position {int(np.argmin(np.isfinite(vector)))}")
+    return vector
+
+
+def check_id(record_id: object) -> str:
+    """The id, if it is 1 to 512 printable characters without NUL. Raises InvalidRecord."""
+    if not isinstance(record_id, str) or not record_id:
+        raise InvalidRecord(f"a record's id must be a non-empty string, not {record_id!r}")
+    if len(record_id) > MAX_ID_LENGTH or "\0" in record_id:
+        raise InvalidRecord(
+            f"id {record_id[:40]!r}… has {len(record_id)} characters; at most {MAX_ID_LENGTH}, no NUL"
+        )
+    return record_id
+
+
+def check_metadata(metadata: object) -> Metadata:
+    """The metadata, if it is a mapping of string keys to JSON values without NaN. Raises InvalidRecord."""
+    if not isinstance(metadata, Mapping):
+        raise InvalidRecord(f"metadata must be a mapping, not {type(metadata).__name__}")
+    for key, value in metadata.items():
+        if not isinstance(key, str):
+            raise InvalidRecord(f"metadata key {key!r} is not a string")
+        if key.startswith(RESERVED_PREFIX):
+            raise InvalidRecord(
+                f"metadata key {key!r}: keys that begin with {RESERVED_PREFIX!r} are reserved"
+            )
+        _check_value(value, key)
+    return metadata
+
+
+def _check_value(value: object, path: str) -> None:
+    if value is None or isinstance(value, (str, bool, int)):
+        return
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidRecord(f"metadata {path!r} is {value}: JSON has no such number")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _check_value(item, f"{path}[{index}]")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidRecord(f"metadata {path!r} has the key {key!r}, which is not a string")
+            _check_value(item, f"{path}.{key}")
+    else:
+        raise InvalidRecord(f"metadata {path!r} is a {type(value).__name__}, which JSON cannot hold")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseVector:
+    """Indices (whole numbers, unique, any order) and their values, of one length."""
+
+    indices: NDArray[np.uint32]
+    values: Vector
+
+    def __init__(self, indices: Sequence[int] | NDArray[Any], values: VectorLike) -> None:
+        places = np.asarray(indices)
+        numbers = as_vector(values, what="sparse vector")
+        if places.ndim != 1 or len(places) != len(numbers):
+            raise InvalidRecord(f"sparse vector has {places.size} indices and {numbers.size} values")
+        if not np.issubdtype(places.dtype, np.integer) or places.min() < 0 or places.max() >= 1 << 32:
+            raise InvalidRecord("sparse vector's indices must be whole numbers from 0 to 2**32 - 1")
+        if len(np.unique(places)) != len(places):
+            raise InvalidRecord("sparse vector names an index twice")
+        order = np.argsort(places)
+        object.__setattr__(self, "indices", places[order].astype(np.uint32))
+        object.__setattr__(self, "values", numbers[order])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """What a tenant stores under an id.
+
+    `vector` is a float32 array of the topology's dimension, or None where the record has a sparse
+    vector only. Lists are accepted and converted. Raises InvalidRecord.
+    """
+
+    id: str
+    vector: Vector | None = None
+    metadata: Metadata = field(default_factory=lambda: EMPTY)
+    sparse_vector: SparseVector | None = None
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the field's name in every vendor's API
+        vector: VectorLike | None = None,
+        metadata: Metadata | None = None,
+        sparse_vector: SparseVector | None = None,
+    ) -> None:
+        object.__setattr__(self, "id", check_id(id))
+        object.__setattr__(self, "vector", None if vector is None else as_vector(vector))
+        object.__setattr__(self, "metadata", EMPTY if metadata is None else check_metadata(metadata))
+        object.__setattr__(self, "sparse_vector", sparse_vector)
+
+    @classmethod
+    def trusted(
+        cls,
+        record_id: str,
+        vector: Vector | None,
+        metadata: Metadata,
+        sparse_vector: SparseVector | None = None,
+    ) -> Record:
+        """A record as a cluster gave it back: not checked again."""
+        record = cls.__new__(cls)
+        object.__setattr__(record, "id", record_id)
+        object.__setattr__(record, "vector", vector)
+        object.__setattr__(record, "metadata", metadata)
+        object.__setattr__(record, "sparse_vector", sparse_vector)
+        return record
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """One hit of a query, best first. `vector` is None unless asked for."""
+
+    id: str
+    score: float
+    metadata: Metadata = field(default_factory=lambda: EMPTY)
+    vector: Vector | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """A nearest-neighbour query: dense, sparse or (where the store can) both."""
+
+    vector: Vector | None
+    top_k: int = 10
+    filter: Filter | None = None
+    sparse_vector: SparseVector | None = None
+    include_metadata: bool = True
+    include_vector: bool = False
+
+    def __post_init__(self) -> None:
+        if self.vector is None and self.sparse_vector is None:
+            raise InvalidInput("a query needs a vector, a sparse vector or both")
+        if not 1 <= self.top_k <= 10_000:
+            raise InvalidInput(f"top_k is {self.top_k}; it must be from 1 to 10,000")
+
+
+def check_dimension(vector: Vector | None, dimension: int, metric: Metric, *, what: str) -> None:
+    """Raises InvalidRecord when a vector cannot live in a collection of this dimension and metric."""
+    if vector is None:
+        return
+    if vector.size != dimension:
+        raise InvalidRecord(f"{what}: vector has {vector.size} dimensions, the collection has {dimension}")
+    if metric is Metric.COSINE and not vector.any():
+        raise InvalidRecord(f"{what}: a zero vector has no direction, and the metric is cosine")
+
+
+def same_vector(one: Vector | None, two: Vector | None, metric: Metric) -> bool:
+    """Equal within float32 tolerance; under cosine, equal in direction."""
+    if one is None or two is None:
+        return one is two
+    if one.size != two.size:
+        return False
+    left, right = one.astype(np.float64), two.astype(np.float64)
+    norms = float(np.linalg.norm(left)), float(np.linalg.norm(right))
+    if metric is Metric.COSINE:
+        left, right, norms = left / (norms[0] or 1.0), right / (norms[1] or 1.0), (1.0, 1.0)
+    return bool(np.abs(left - right).max() <= FLOAT32_TOLERANCE * max(*norms, 1e-30))
+
+
+def same_metadata(one: Metadata, two: Metadata) -> bool:
+    """Equal as JSON; numbers compare as numbers (42 = 42.0, but True is not 1)."""
+    return one.keys() == two.keys() and all(_same_value(value, two[key]) for key, value in one.items())
+
+
+def _same_value(one: Any, two: Any) -> bool:
+    if isinstance(one, bool) or isinstance(two, bool):
+        return one is two
+    if isinstance(one, (list, tuple)) and isinstance(two, (list, tuple)):
+        return len(one) == len(two) and all(map(_same_value, one, two))
+    if isinstance(one, Mapping) and isinstance(two, Mapping):
+        return same_metadata(one, two)
+    return bool(one == two)
+
+
+def difference(one: Record, two: Record, metric: Metric) -> str | None:
+    """What differs between two records of one id, in words; None when they are the same."""
+    if not same_vector(one.vector, two.vector, metric):
+        return "vector"
+    if not _same_sparse(one.sparse_vector, two.sparse_vector):
+        return "sparse vector"
+    if not same_metadata(one.metadata, two.metadata):
+        keys = {*one.metadata, *two.metadata}
+        missing = object()
+        differing = sorted(
+            key
+            for key in keys
+            if not _same_value(one.metadata.get(key, missing), two.metadata.get(key, missing))
+        )
+        return f"metadata: {', '.join(differing)}"
+    return None
+
+
+def _same_sparse(one: SparseVector | None, two: SparseVector | None) -> bool:
+    if one is None or two is None:
+        return one is two
+    return np.array_equal(one.indices, two.indices) and same_vector(one.values, two.values, Metric.DOT)
