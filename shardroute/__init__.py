@@ -1,0 +1,52 @@
+"""Move tenants between vector database clusters under live traffic, one at a time, losing nothing."""
+
+from .config import Config
+from .errors import (
+    ClusterRejected,
+    ClusterUnavailable,
+    ConfigError,
+    ControlPlaneUnavailable,
+    InvalidFilter,
+    InvalidInput,
+    InvalidRecord,
+    InvalidTenant,
+    LeaseLost,
+    MapLost,
+    MigrationError,
+    RateLimited,
+    ShardrouteError,
+    TenantHeld,
+    Unavailable,
+)
+from .phases import Phase
+from .records import Match, Metric, Record, SparseVector
+from .router import Router
+from .tenant import Tenant
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClusterRejected",
+    "ClusterUnavailable",
+    "Config",
+    "ConfigError",
+    "ControlPlaneUnavailable",
+    "InvalidFilter",
+    "InvalidInput",
+    "InvalidRecord",
+    "InvalidTenant",
+    "LeaseLost",
+    "MapLost",
+    "Match",
+    "Metric",
+    "MigrationError",
+    "Phase",
+    "RateLimited",
+    "Record",
+    "Router",
+    "ShardrouteError",
+    "SparseVector",
+    "Tenant",
+    "TenantHeld",
+    "Unavailable",
+]

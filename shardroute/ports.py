@@ -50,7 +50,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A partial update of one record: what is None stays. Metadata is merged key by key, at the top level."""
+    """A partial update of one record: what is None stays.
+
+    Metadata is merged key by key, at the top level; a null in it removes the key (Qdrant knows no other way).
+    """
 
     id: str
     metadata: Mapping[str, Any] | None = None

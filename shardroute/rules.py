@@ -82,6 +82,15 @@ def drained(version: int, began: Iterable[int]) -> bool:
     return all(start >= version for start in began)
 
 
+def acknowledgeable(version: int, current_until: Iterable[int]) -> int:
+    """Rule 3: the newest version that may be acknowledged by a router that has adopted `version`.
+
+    `current_until`: for each write in flight whose tenant has moved since, the last version under which
+    the write's view of its tenant was still current.
+    """
+    return min(version, min(current_until, default=version))
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A router's session as Redis sees it: times in seconds of Redis's clock."""
@@ -116,6 +125,11 @@ class Journal:
 
     tokens: int = 0
     debt: int = 0
+
+
+def reaped(journal: Journal, gone: int) -> Journal:
+    """Rule 8: the journal after `gone` tokens, whose sessions are no more, have become debt."""
+    return Journal(tokens=journal.tokens - gone, debt=journal.debt + gone)
 
 
 def refusal(

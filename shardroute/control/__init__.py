@@ -1,0 +1,24 @@
+"""Everything in Redis: the map and its changes, sessions, the journal, locks."""
+
+from .journal import Begun, Checkpoint, Journal, Window
+from .locks import Locks, LockState
+from .mapstore import MapStore
+from .plane import ControlPlane
+from .sessions import PROTOCOL, Heartbeat, SessionInfo, Sessions, SessionState, new_session_id
+
+__all__ = [
+    "PROTOCOL",
+    "Begun",
+    "Checkpoint",
+    "ControlPlane",
+    "Heartbeat",
+    "Journal",
+    "LockState",
+    "Locks",
+    "MapStore",
+    "SessionInfo",
+    "SessionState",
+    "Sessions",
+    "Window",
+    "new_session_id",
+]

@@ -1,0 +1,298 @@
+"""Configuration: one TOML file, read once, checked whole. Unknown keys and missing secrets are refused.
+
+Secrets never stand in the file: `api_key_env` names a variable, `api_key_file` a file. Any key can be
+overridden by the environment: ``SHARDROUTE_CONTROL__URL`` stands for ``control.url``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from .errors import ConfigError
+from .records import Metric
+from .shardmap import Migration
+from .topology import IdScheme, Placement, Tenancy, Topology
+
+_Section = TypeVar("_Section")
+_ENVIRONMENT = "SHARDROUTE_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlConfig:
+    """Where the map is. Durations in seconds.
+
+    `lease`: of a router's session while any tenant moves; `idle_lease`: while none does.
+    `replicas`: how many replicas must have a move before it is acted on.
+    """
+
+    url: str = "redis://localhost:6379/0"
+    namespace: str = "default"
+    cluster: bool = False
+    timeout: float = 2.0
+    lease: float = 10.0
+    idle_lease: float = 120.0
+    replicas: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterConfig:
+    """How requests are served. `deadline`: seconds a write may wait where the caller gives no timeout.
+
+    `stale_reads`: whether reads go on by the last known map when Redis is away.
+    `drain`: seconds that closing waits for writes under way.
+    `linger`: seconds after which a request that got no answer can no longer take effect.
+    """
+
+    deadline: float = 10.0
+    linger: float = 5.0
+    stale_reads: bool = True
+    drain: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyConfig:
+    """How a tenant is copied. `rate`: records a second, 0 for no limit.
+
+    `page`: records read at once, 0 for the store's best. `concurrency`: pages written at once.
+    """
+
+    page: int = 0
+    concurrency: int = 4
+    rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationConfig:
+    """From which topology to which, and how patiently. Durations in seconds.
+
+    `max_hold`: the longest that writes of a tenant wait in one cut-over (rule 11).
+    `barrier`: how long a migrator waits for sessions to acknowledge a phase before it gives up.
+    `lock`: life of a tenant's lock; a request of the migrator takes a third of it at most.
+    `attempts`: how often a cut-over is tried when its hold ran out.
+    """
+
+    from_: str
+    to: str
+    max_hold: float = 2.0
+    barrier: float = 180.0
+    lock: float = 30.0
+    attempts: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """A cluster: its kind, and the options that the kind's store takes (secrets resolved)."""
+
+    name: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration."""
+
+    clusters: Mapping[str, ClusterConfig]
+    topologies: Mapping[str, Topology]
+    migration: MigrationConfig
+    control: ControlConfig = field(default_factory=ControlConfig)
+    router: RouterConfig = field(default_factory=RouterConfig)
+    copy: CopyConfig = field(default_factory=CopyConfig)
+
+    @property
+    def route(self) -> Migration:
+        """The two topologies of the migration."""
+        return Migration(self.topologies[self.migration.from_], self.topologies[self.migration.to])
+
+    def digest(self) -> str:
+        """What every process of a namespace must agree on, as JSON: which topologies, placed how."""
+        route = self.route
+        return json.dumps({"from": asdict(route.old), "to": asdict(route.new)}, sort_keys=True, default=str)
+
+    @classmethod
+    def load(cls, path: str | Path, environment: Mapping[str, str] | None = None) -> Config:
+        """Reads a TOML file. Raises ConfigError naming the file and the key."""
+        try:
+            raw = tomllib.loads(Path(path).read_text())
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"{path}: no such file; `shardroute demo` shows one, the README explains it"
+            ) from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+        try:
+            return cls.from_dict(raw, os.environ if environment is None else environment)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Config:
+        """From nested dicts, as TOML gives them. Raises ConfigError naming the key."""
+        environment = environment or {}
+        raw = _overridden(raw, environment)
+        known = ("control", "router", "copy", "clusters", "topologies", "migration")
+        _refuse_unknown(raw, known, "")
+        clusters = {name: _cluster(name, table, environment) for name, table in _tables(raw, "clusters")}
+        topologies = {name: _topology(name, table, clusters) for name, table in _tables(raw, "topologies")}
+        return cls(
+            clusters=clusters,
+            topologies=topologies,
+            migration=_migration(raw, topologies),
+            control=_section(ControlConfig, raw.get("control", {}), "control"),
+            router=_section(RouterConfig, raw.get("router", {}), "router"),
+            copy=_section(CopyConfig, raw.get("copy", {}), "copy"),
+        )
+
+
+def _tables(raw: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
+    section = raw.get(key)
+    if not isinstance(section, Mapping) or not section:
+        raise ConfigError(f"[{key}.NAME] is missing: at least one is needed")
+    for name, table in section.items():
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"{key}.{name} must be a table")
+    return list(section.items())
+
+
+def _refuse_unknown(raw: Mapping[str, Any], known: Iterable[str], path: str) -> None:
+    for key in raw:
+        if key not in known:
+            near = difflib.get_close_matches(key, list(known), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
+            raise ConfigError(f"{path}{key} is not a known key{hint}")
+
+
+def _section(kind: type[_Section], raw: object, path: str) -> _Section:
+    """A dataclass from a table: names and types checked. `from_` is written `from`."""
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{path} must be a table")
+    members = {member.name.rstrip("_"): member for member in fields(kind)}  # type: ignore[arg-type]  # a dataclass
+    _refuse_unknown(raw, members, f"{path}.")
+    hints = get_type_hints(kind)
+    values = {
+        members[key].name: _typed(value, hints[members[key].name], f"{path}.{key}")
+        for key, value in raw.items()
+    }
+    for key, member in members.items():
+        if member.default is MISSING and member.default_factory is MISSING and member.name not in values:
+            raise ConfigError(f"{path}.{key} is missing")
+    return kind(**values)
+
+
+def _typed(value: Any, hint: Any, path: str) -> Any:
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not any(type(value) is kind for kind in kinds):
+        raise ConfigError(f"{path} is {value!r}; expected {' or '.join(kind.__name__ for kind in kinds)}")
+    if isinstance(value, (int, float)) and value < 0:
+        raise ConfigError(f"{path} is {value!r}; it must not be negative")
+    return value
+
+
+def _topology(name: str, raw: Mapping[str, Any], clusters: Mapping[str, ClusterConfig]) -> Topology:
+    path = f"topologies.{name}"
+    _refuse_unknown(raw, ("shards", "placement", "dimension", "metric"), f"{path}.")
+    if "placement" not in raw or "dimension" not in raw:
+        raise ConfigError(f"{path} needs `placement` and `dimension`")
+    return Topology(
+        name=name,
+        shards=_typed(raw.get("shards", 1), int, f"{path}.shards"),
+        placement=_placement(raw["placement"], f"{path}.placement", clusters),
+        dimension=_typed(raw["dimension"], int, f"{path}.dimension"),
+        metric=_choice(Metric, raw.get("metric", "cosine"), f"{path}.metric"),
+    )
+
+
+def _placement(raw: object, path: str, clusters: Mapping[str, ClusterConfig]) -> Placement:
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{path} must be a table")
+    _refuse_unknown(
+        raw, ("cluster", "collection", "tenancy", "ids", "vector_name", "sparse_name"), f"{path}."
+    )
+    if raw.get("cluster") not in clusters:
+        raise ConfigError(f"{path}.cluster is {raw.get('cluster')!r}; configured are {', '.join(clusters)}")
+    values: dict[str, Any] = {key: _typed(value, str, f"{path}.{key}") for key, value in raw.items()}
+    if "tenancy" in values:
+        values["tenancy"] = Tenancy.parse(values["tenancy"])
+    if "ids" in values:
+        values["ids"] = _choice(IdScheme, values["ids"], f"{path}.ids")
+    if "collection" not in values and values.get("tenancy", Placement("").tenancy).kind != "collection":
+        values["collection"] = "shardroute"
+    return Placement(**values)
+
+
+def _choice(kind: type[_Section], value: Any, path: str) -> _Section:
+    try:
+        return kind(value)  # type: ignore[call-arg]  # an enumeration
+    except ValueError as error:
+        raise ConfigError(f"{path} is {value!r}; known are {', '.join(kind)}") from error  # type: ignore[arg-type]  # an enumeration
+
+
+def _migration(raw: Mapping[str, Any], topologies: Mapping[str, Topology]) -> MigrationConfig:
+    migration = _section(MigrationConfig, raw.get("migration", {}), "migration")
+    for key, name in (("from", migration.from_), ("to", migration.to)):
+        if name not in topologies:
+            raise ConfigError(f"migration.{key} is {name!r}; configured are {', '.join(topologies)}")
+    old, new = topologies[migration.from_].placement, topologies[migration.to].placement
+    if (old.cluster, old.collection) == (new.cluster, new.collection):
+        raise ConfigError(
+            "migration: both topologies keep their records in the same collections of one cluster"
+        )
+    return migration
+
+
+def _cluster(name: str, raw: Mapping[str, Any], environment: Mapping[str, str]) -> ClusterConfig:
+    options = dict(raw)
+    kind = options.pop("kind", None)
+    if not isinstance(kind, str):
+        raise ConfigError(f"clusters.{name}.kind is missing")
+    for key in ("api_key", "password", "token"):
+        if key in options:
+            raise ConfigError(
+                f"clusters.{name}.{key}: a secret does not belong in this file; use {key}_env or {key}_file"
+            )
+    for key in [key for key in options if key.endswith(("_env", "_file"))]:
+        secret, _, source = key.rpartition("_")
+        options[secret] = _secret(f"clusters.{name}.{key}", source, options.pop(key), environment)
+    return ClusterConfig(name, kind, options)
+
+
+def _secret(path: str, source: str, where: str, environment: Mapping[str, str]) -> str:
+    if source == "env":
+        if not environment.get(where):
+            raise ConfigError(f"{path}: the environment variable {where} is not set")
+        return environment[where]
+    try:
+        return Path(where).read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _overridden(raw: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The environment over the file: SHARDROUTE_SECTION__KEY, values as TOML where they parse, else text."""
+    merged: dict[str, Any] = json.loads(json.dumps(raw, default=str))
+    for variable, text in environment.items():
+        if not variable.startswith(_ENVIRONMENT) or "__" not in variable:
+            continue
+        *sections, key = variable.removeprefix(_ENVIRONMENT).lower().split("__")
+        table = merged
+        for section in sections:
+            table = table.setdefault(section, {})
+        table[key] = _toml_value(text)
+    return merged
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,54 @@
+"""One factory for all connections to Redis.
+
+Two clients: one for commands, with a short timeout; one for blocking reads of the change stream, without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from ..config import ControlConfig
+from .scripts import AnyRedis, translated
+
+
+def _retry(attempts: int) -> Retry:
+    """Only for a connection that broke or was refused (a restart): a slow answer is not asked for twice."""
+    return Retry(
+        ExponentialWithJitterBackoff(cap=0.2, base=0.02), attempts, supported_errors=(RedisConnectionError,)
+    )
+
+
+def _connect(config: ControlConfig, *, timeout: float | None) -> AnyRedis:
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": config.timeout,
+    }
+    if config.cluster:
+        return RedisCluster.from_url(config.url, **options)
+    return Redis.from_url(config.url, retry=_retry(2), health_check_interval=30, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """`commands` answers or fails within the configured timeout; `blocking` may wait for as long as it is told."""
+
+    commands: AnyRedis
+    blocking: AnyRedis
+
+    @classmethod
+    def open(cls, config: ControlConfig) -> Connections:
+        """Clients that connect when they are first used."""
+        return cls(_connect(config, timeout=config.timeout), _connect(config, timeout=None))
+
+    async def aclose(self) -> None:
+        with translated():
+            await self.commands.aclose()
+            await self.blocking.aclose()

@@ -1,0 +1,90 @@
+"""The tenant's lock: one migrator at a time, each with a fencing token (rule 12)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ControlPlaneUnavailable, LockLost, TenantLocked
+from .connection import Connections
+from .scripts import Scripts, translated
+
+
+@dataclass(frozen=True, slots=True)
+class LockState:
+    """Who holds a tenant. `until`: seconds of Redis's clock."""
+
+    owner: str
+    fence: int
+    until: float
+
+
+class Locks:
+    def __init__(self, connections: Connections, scripts: Scripts) -> None:
+        self._connections = connections
+        self._scripts = scripts
+
+    @asynccontextmanager
+    async def hold(self, tenant: str, owner: str, *, life: float) -> AsyncIterator[int]:
+        """The tenant's lock, kept alive while the block runs; gives the fencing token.
+
+        Whoever takes over an unreleased lock waits a third of its life first, since requests of the former
+        holder (each shorter than that) may still land. Raises TenantLocked; if the lock is lost on the way,
+        the block is cancelled and LockLost raised.
+        """
+        fence, taken_over = await self._acquire(tenant, owner, life)
+        try:
+            async with asyncio.TaskGroup() as group:
+                keeper = group.create_task(self._keep(tenant, fence, life), name=f"lock of {tenant}")
+                if taken_over:
+                    await asyncio.sleep(life / 3)
+                try:
+                    yield fence
+                finally:
+                    keeper.cancel()
+        except BaseExceptionGroup as group_error:
+            raise _leading(group_error) from group_error
+        finally:
+            await asyncio.shield(self._release(tenant, fence))
+
+    async def state(self, tenant: str) -> LockState | None:
+        with translated():
+            raw: Any = await self._connections.commands.hgetall(self._scripts.keys.lock(tenant))
+        return LockState(raw["owner"], int(raw["fence"]), float(raw["until"]) / 1000) if raw else None
+
+    async def _acquire(self, tenant: str, owner: str, life: float) -> tuple[int, bool]:
+        code, value, extra = await self._scripts.run("acquire", tenant, owner, int(life * 1000))
+        if code == "HELD":
+            raise TenantLocked(tenant, str(value), float(extra) / 1000)
+        return int(value), bool(extra)
+
+    async def _keep(self, tenant: str, fence: int, life: float) -> None:
+        """Extends at a quarter of the lock's life. A Redis that is away is asked again: every step asks it anyway."""
+        while True:
+            await asyncio.sleep(life / 4)
+            try:
+                answer = await self._scripts.run("extend", tenant, fence, int(life * 1000))
+            except ControlPlaneUnavailable:
+                continue
+            if answer[0] == "LOCK_LOST":
+                raise LockLost(f"tenant {tenant!r}: the lock ran out or was taken over; this migrator stops")
+
+    async def _release(self, tenant: str, fence: int) -> None:
+        try:
+            await self._scripts.run("release", tenant, fence)
+        except ControlPlaneUnavailable:
+            return  # it runs out by itself
+
+
+def _leading(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error that tells the story: the lost lock, if it was lost, else the block's own."""
+    flat = list(_flatten(group))
+    return next((error for error in flat if isinstance(error, LockLost)), flat[0])
+
+
+def _flatten(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    nested = [_flatten(e) if isinstance(e, BaseExceptionGroup) else [e] for e in group.exceptions]
+    return [error for errors in nested for error in errors]

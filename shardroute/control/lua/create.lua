@@ -1,0 +1,7 @@
+-- Declares a tenant that has no data anywhere as one of the new side. ARGV: tenant, shard. Repeatable.
+-- Answers the standing's version; a tenant that has a record already keeps it.
+local own = redis.call('HGET', TENANTS, ARGV[1])
+if own then return {'EXISTS', cjson.decode(own).version, cjson.decode(own).phase} end
+local standing = standing_of(ARGV[1], ARGV[2])
+standing.phase, standing.epoch, standing.synced, standing.hold_until = 'NEW', standing.epoch + 1, 0, 0
+return {'CREATED', publish(ARGV[1], standing), 'NEW'}

@@ -1,0 +1,7 @@
+-- Rule 11: anyone may move an overdue hold on to the neighbouring dual phase. ARGV: tenant, shard. Repeatable.
+local standing = standing_of(ARGV[1], ARGV[2])
+if not HELD[standing.phase] then return {'OK', standing.version} end
+if standing.hold_until > now() then return {'HELD', standing.hold_until - now()} end
+local behind = lagging(standing.version)
+if #behind > 0 then return {'BARRIER', table.concat(behind, ' ')} end
+return {'OK', move_to(ARGV[1], standing, HOLD_ENDS_IN[standing.phase], 0, '')}

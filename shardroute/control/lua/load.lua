@@ -1,0 +1,2 @@
+-- The whole map in one consistent read. No ARGV. Changes nothing.
+return {redis.call('HGETALL', META), redis.call('HGETALL', TENANTS), redis.call('HGETALL', DEFAULTS)}

@@ -1,0 +1,106 @@
+-- Put in front of every script. All scripts get the same keys in the same order, of one hash slot.
+-- Times are milliseconds of Redis's own clock. Rules are numbered in docs/protocol.md.
+local META, TENANTS, DEFAULTS, CHANGES, SESSIONS, ACKS, INFO,
+      TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID = unpack(KEYS)
+
+local LINE = {OLD = 0, DUAL_OLD = 1, HOLD_OLD = 2, HOLD_NEW = 3, DUAL_NEW = 4, NEW = 5}
+local SETTLED = {OLD = true, NEW = true}
+local DUAL = {DUAL_OLD = true, DUAL_NEW = true}
+local HELD = {HOLD_OLD = true, HOLD_NEW = true}
+local HOLD_ENDS_IN = {HOLD_OLD = 'DUAL_OLD', HOLD_NEW = 'DUAL_NEW'}
+local STREAM_LENGTH = 10000
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function standing_of(tenant, shard)
+  local own = redis.call('HGET', TENANTS, tenant)
+  if not own then own = redis.call('HGET', DEFAULTS, shard) end
+  if own then return cjson.decode(own) end
+  return {phase = 'OLD', epoch = 0, version = 0, synced = 0, hold_until = 0}
+end
+
+-- Rule 1: version, record and stream entry change in one script.
+local function publish(tenant, standing)
+  local version = redis.call('HINCRBY', META, 'version', 1)
+  standing.version = version
+  redis.call('HSET', TENANTS, tenant, cjson.encode(standing))
+  local change = {version = version, tenant = tenant, standing = standing,
+                  moving = tonumber(redis.call('HGET', META, 'moving'))}
+  redis.call('XADD', CHANGES, 'MAXLEN', '~', STREAM_LENGTH, version .. '-0', 'change', cjson.encode(change))
+  return version
+end
+
+-- Rule 2: live sessions that have not acknowledged a version.
+local function lagging(version)
+  local live, behind = redis.call('ZRANGEBYSCORE', SESSIONS, '(' .. now(), '+inf'), {}
+  for _, session in ipairs(live) do
+    if tonumber(redis.call('HGET', ACKS, session) or '0') < version then behind[#behind + 1] = session end
+  end
+  return behind
+end
+
+local function session_alive(session)
+  return tonumber(redis.call('ZSCORE', SESSIONS, session) or '0') > now()
+end
+
+local function holds_lock(fence)
+  local lock = redis.call('HMGET', LOCK, 'fence', 'until')
+  return lock[1] == fence and tonumber(lock[2]) > now()
+end
+
+-- Rule 7: touches are kept only while somebody reads in order to write (a window is open).
+local function touch(ids, first)
+  if redis.call('ZCARD', WINDOWS) == 0 then return end
+  local sequence = redis.call('HGET', COPY, 'sequence')
+  for index = first, #ids do redis.call('ZADD', TOUCHED, sequence, ids[index]) end
+end
+
+local function add_debt(ids, first)
+  for index = first, #ids do redis.call('SADD', DEBT, ids[index]) end
+end
+
+local function land(ids, first)
+  for index = first, #ids do
+    if redis.call('HINCRBY', FLYING, ids[index], -1) <= 0 then redis.call('HDEL', FLYING, ids[index]) end
+  end
+end
+
+-- Rule 8: tokens of sessions that are gone become debt.
+local function reap()
+  local tokens, reaped = redis.call('HGETALL', TOKENS), 0
+  for index = 1, #tokens, 2 do
+    local token = cjson.decode(tokens[index + 1])
+    if not session_alive(token.session) then
+      redis.call('HDEL', TOKENS, tokens[index])
+      land(token.ids, 1)
+      add_debt(token.ids, 1)
+      touch(token.ids, 1)
+      reaped = reaped + 1
+    end
+  end
+  return reaped
+end
+
+local function forget_journal()
+  redis.call('DEL', TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, COPY, VOID)
+end
+
+-- Both ends of every move: the tenant's new record, and how many tenants are in motion.
+local function move_to(tenant, standing, to, max_hold, fence)
+  local from = standing.phase
+  if SETTLED[from] ~= SETTLED[to] then
+    forget_journal()
+    redis.call('HINCRBY', META, 'moving', SETTLED[from] and 1 or -1)
+  end
+  if SETTLED[to] then standing.synced = 0 end
+  if not HELD[to] then
+    standing.hold_until = 0
+  elseif not HELD[from] then
+    standing.hold_until = now() + max_hold
+  end
+  standing.phase, standing.epoch, standing.fence = to, standing.epoch + 1, fence
+  return publish(tenant, standing)
+end

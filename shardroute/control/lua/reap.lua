@@ -1,0 +1,2 @@
+-- Rule 8. No ARGV. Answers how many tokens became debt. Repeatable.
+return reap()

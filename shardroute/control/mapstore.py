@@ -1,0 +1,131 @@
+"""The map in Redis: made once, loaded whole, followed by a stream whose entry ids are map versions."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import LockLost, MapLost, MoveRefused
+from ..phases import Phase
+from ..shardmap import MapChange, ShardMap, Standing
+from .connection import Connections
+from .scripts import Scripts, translated
+
+
+def _pairs(flat: list[str] | Mapping[str, str]) -> dict[str, str]:
+    if isinstance(flat, Mapping):
+        return dict(flat)
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def parse_change(raw: str) -> MapChange:
+    """An entry of the stream."""
+    fields = json.loads(raw)
+    standing = fields.get("standing")
+    return MapChange(
+        version=int(fields["version"]),
+        moving=int(fields["moving"]),
+        tenant=fields.get("tenant"),
+        standing=Standing.from_dict(standing) if standing else None,
+        shard=fields.get("shard"),
+    )
+
+
+class MapStore:
+    """Reads the map and asks for moves; all that must be atomic is decided by the scripts."""
+
+    def __init__(self, connections: Connections, scripts: Scripts) -> None:
+        self._connections = connections
+        self._scripts = scripts
+
+    async def create(self, configuration: str) -> bool:
+        """Makes an empty map unless there is one; True if this call made it."""
+        incarnation = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:12]}"
+        code, _ = await self._scripts.run("init", "", incarnation, configuration)
+        return bool(code == "CREATED")
+
+    async def load(self) -> tuple[ShardMap, str]:
+        """The whole map, and the configuration it was made for. Raises MapLost where there is none (rule 13)."""
+        raw_meta, raw_tenants, raw_defaults = await self._scripts.run("load")
+        meta = _pairs(raw_meta)
+        if "incarnation" not in meta:
+            raise MapLost(
+                f"there is no map in namespace {self._scripts.keys.namespace!r} of this Redis. A new deployment "
+                "makes one with `shardroute init`; if there was one before, restore it and do not make a new one."
+            )
+        shard_map = ShardMap(
+            incarnation=meta["incarnation"],
+            version=int(meta["version"]),
+            moving=int(meta["moving"]),
+            tenants={name: _standing(raw) for name, raw in _pairs(raw_tenants).items()},
+            defaults={int(shard): _standing(raw) for shard, raw in _pairs(raw_defaults).items()},
+        )
+        return shard_map, meta["configuration"]
+
+    async def changes_after(self, version: int, *, wait: float) -> list[MapChange]:
+        """The changes that follow `version`; waits up to `wait` seconds for one."""
+        with translated():
+            answer: Any = await self._connections.blocking.xread(
+                {self._scripts.keys.changes: f"{version}-0"}, block=max(1, int(wait * 1000)), count=1000
+            )
+        streams = answer.values() if isinstance(answer, Mapping) else [entries for _, entries in answer or []]
+        return [parse_change(fields["change"]) for entries in streams for _, fields in _flat(entries)]
+
+    async def move(
+        self, tenant: str, shard: int, standing: Standing, to: Phase, *, fence: int, max_hold: float
+    ) -> int:
+        """Moves the tenant to a neighbouring phase; the new map version. Raises MoveRefused, LockLost, MapLost."""
+        code, detail, *_ = await self._scripts.run(
+            "move", tenant, tenant, shard, to, standing.epoch, fence, int(max_hold * 1000)
+        ) + [""]
+        return _version(tenant, code, detail)
+
+    async def expire_hold(self, tenant: str, shard: int) -> int | None:
+        """Moves an overdue hold on (rule 11); the map version, or None while it may not be moved yet."""
+        code, detail = await self._scripts.run("expire_hold", tenant, tenant, shard)
+        return int(detail) if code == "OK" else None
+
+    async def mark_synced(self, tenant: str, shard: int, standing: Standing, *, fence: int) -> int:
+        """Notes a full copy (rule 10)."""
+        code, detail, *_ = await self._scripts.run("synced", tenant, tenant, shard, standing.epoch, fence) + [
+            ""
+        ]
+        return _version(tenant, code, detail)
+
+    async def create_tenant(self, tenant: str, shard: int) -> tuple[bool, int]:
+        """Declares a tenant without data as one of the new side; whether it was new, and the map version."""
+        code, version, phase = await self._scripts.run("create", tenant, tenant, shard)
+        if code == "EXISTS" and phase != Phase.NEW:
+            raise MoveRefused(tenant, "EXISTS", f"it stands at {phase} already")
+        return bool(code == "CREATED"), int(version)
+
+    async def wait_for_replicas(self, replicas: int, timeout: float) -> None:
+        """Best effort that a move survives a failover: blocks until `replicas` have it, or raises."""
+        if not replicas:
+            return
+        with translated():
+            acknowledged: Any = await self._connections.commands.execute_command(
+                "WAIT", replicas, int(timeout * 1000)
+            )
+        if int(acknowledged) < replicas:
+            raise MoveRefused("*", "REPLICAS", f"{acknowledged} of {replicas} replicas have the move")
+
+
+def _flat(entries: Any) -> list[Any]:
+    """RESP3 wraps the entries of a stream in one more list than RESP2 does."""
+    return entries[0] if len(entries) == 1 and isinstance(entries[0], list) else entries
+
+
+def _standing(raw: str) -> Standing:
+    return Standing.from_dict(json.loads(raw))
+
+
+def _version(tenant: str, code: str, detail: Any) -> int:
+    if code == "OK":
+        return int(detail)
+    if code == "LOCK_LOST":
+        raise LockLost(f"tenant {tenant!r}: the lock ran out or was taken over; nothing was moved")
+    raise MoveRefused(tenant, code, str(detail))

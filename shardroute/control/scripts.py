@@ -1,0 +1,77 @@
+"""Runs the Lua scripts beside this file, and is the one place where Redis's errors are translated.
+
+Every script that changes something is repeatable (its head says how), so a lost answer may be asked for again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from ..errors import ControlPlaneUnavailable, MapLost, ShardrouteError
+from .keys import Keys
+
+AnyRedis = Redis | RedisCluster
+Argument = str | int | float
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns the client's errors into ControlPlaneUnavailable; a script that fails is a bug and says so."""
+    try:
+        yield
+    except ResponseError as error:
+        if str(error).startswith(
+            ("OOM", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS")
+        ):
+            raise ControlPlaneUnavailable(f"Redis refuses writes: {error}") from error
+        raise ShardrouteError(f"Redis: {error}") from error
+    except (RedisError, OSError, TimeoutError) as error:
+        raise ControlPlaneUnavailable(f"Redis did not answer: {type(error).__name__}: {error}") from error
+
+
+@cache
+def source(name: str) -> tuple[str, str]:
+    """Text and SHA1 of a script, the prelude in front."""
+    folder = files(__package__) / "lua"
+    text = f"{(folder / 'prelude.lua').read_text()}\n{(folder / f'{name}.lua').read_text()}"
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Scripts:
+    """The scripts of one namespace on one connection pool."""
+
+    def __init__(self, redis: AnyRedis, keys: Keys) -> None:
+        self._redis = redis
+        self.keys = keys
+
+    async def run(self, name: str, tenant: str = "", *arguments: Argument) -> list[Any]:
+        """The script's answer. Raises ControlPlaneUnavailable; MapLost where the script finds no map."""
+        text, digest = source(name)
+        keys = self.keys.of(tenant)
+        arguments = tuple(arguments)
+        with translated():
+            try:
+                answer = await self._call("evalsha", digest, keys, arguments)
+            except NoScriptError:
+                answer = await self._call("eval", text, keys, arguments)
+        if answer == ["LOST"]:
+            raise MapLost(
+                f"the map of namespace {self.keys.namespace!r} is gone from Redis, or is another one; restore it. "
+                "Only if no tenant was ever moved may `shardroute init` make a new one."
+            )
+        return cast("list[Any]", answer)
+
+    async def _call(
+        self, command: str, script: str, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> Any:
+        call = getattr(self._redis, command)
+        return await cast("Awaitable[Any]", call(script, len(keys), *keys, *arguments))

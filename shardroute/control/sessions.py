@@ -1,0 +1,114 @@
+"""Sessions of routers in Redis: leases and the barrier."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from .connection import Connections
+from .scripts import Scripts, translated
+
+PROTOCOL = 1
+"""Number of the protocol that this version speaks; sessions of different numbers never move a tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What a session tells of itself."""
+
+    host: str
+    pid: int
+    protocol: int = PROTOCOL
+
+    @classmethod
+    def of_this_process(cls) -> SessionInfo:
+        return cls(host=socket.gethostname(), pid=os.getpid())
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """A session as Redis sees it. `remaining`: seconds of lease, negative when it has run out."""
+
+    id: str
+    acknowledged: int
+    remaining: float
+    info: SessionInfo | None
+
+    @property
+    def alive(self) -> bool:
+        return self.remaining > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Answer to a renewal: whether the lease had run out before it, and the map's version."""
+
+    lapsed: bool
+    version: int
+
+
+def new_session_id() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+class Sessions:
+    def __init__(self, connections: Connections, scripts: Scripts) -> None:
+        self._connections = connections
+        self._scripts = scripts
+
+    async def heartbeat(
+        self, session: str, *, lease: float, acknowledged: int, incarnation: str, info: SessionInfo
+    ) -> Heartbeat:
+        """Renews for `lease` seconds and acknowledges a version. Raises MapLost on another incarnation."""
+        _, lapsed, version = await self._scripts.run(
+            "heartbeat", "", session, int(lease * 1000), acknowledged, incarnation, json.dumps(asdict(info))
+        )
+        return Heartbeat(lapsed=bool(lapsed), version=int(version))
+
+    async def leave(self, session: str) -> bool:
+        """Ends a session at once, one's own or (evict) one that is known to be dead."""
+        _, removed = await self._scripts.run("leave", "", session)
+        return bool(removed)
+
+    async def lagging(self, version: int) -> list[str]:
+        """Live sessions that have not acknowledged `version`; none: the barrier is passed (rule 2)."""
+        return [str(session) for session in await self._scripts.run("barrier", "", version)]
+
+    async def all(self) -> list[SessionState]:
+        """Every session that Redis remembers, the dead ones of the last ten minutes included."""
+        keys, redis = self._scripts.keys, self._connections.commands
+        with translated():
+            expiries: Any = await redis.zrange(keys.sessions, 0, -1, withscores=True)
+            versions: Any = await redis.hgetall(keys.acknowledged)
+            information: Any = await redis.hgetall(keys.information)
+            now = await server_time(self._connections, keys.meta)
+        return [
+            SessionState(
+                id=session,
+                acknowledged=int(versions.get(session, 0)),
+                remaining=float(expiry) / 1000 - now,
+                info=_info(information.get(session)),
+            )
+            for session, expiry in expiries
+        ]
+
+
+def _info(raw: str | None) -> SessionInfo | None:
+    return SessionInfo(**json.loads(raw)) if raw else None
+
+
+async def server_time(connections: Connections, key: str) -> float:
+    """Redis's clock in seconds: of the node that holds `key`, on a cluster."""
+    script = "local t = redis.call('TIME') return {t[1], t[2]}"
+    try:
+        answer: Any = await connections.commands.eval(script, 1, key)
+    except RedisError:
+        with translated():
+            raise
+    return int(answer[0]) + int(answer[1]) / 1e6

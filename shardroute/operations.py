@@ -1,0 +1,99 @@
+"""The writes that a tenant can ask for, as values: which ids they touch, and what they ask of one side.
+
+All of them are idempotent, so a write whose lease broke can be done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .errors import InvalidRecord
+from .ports import Change
+from .records import Record, as_vector, check_dimension, check_metadata
+from .routing import Route, Target
+
+
+class Operation(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    def check(self, route: Route) -> None:
+        """Raises InvalidRecord if a side that would be written cannot hold it. Nothing is written then."""
+
+    async def apply(self, target: Target) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    records: Sequence[Record]
+    name: str = "upsert"
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return [record.id for record in self.records]
+
+    def check(self, route: Route) -> None:
+        for target in route.targets:
+            for record in self.records:
+                check_record(target, record)
+
+    async def apply(self, target: Target) -> None:
+        await target.store.upsert(target.place, self.records)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    changes: Sequence[Change]
+    name: str = "update"
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return [change.id for change in self.changes]
+
+    def check(self, route: Route) -> None:
+        for target in route.targets:
+            for change in self.changes:
+                check_change(target, change)
+
+    async def apply(self, target: Target) -> None:
+        await target.store.update(target.place, self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    ids: Sequence[str]
+    name: str = "delete"
+
+    def check(self, route: Route) -> None:
+        return
+
+    async def apply(self, target: Target) -> None:
+        await target.store.delete(target.place, self.ids)
+
+
+def check_record(target: Target, record: Record) -> None:
+    """Raises InvalidRecord if this side cannot hold the record."""
+    if record.vector is None and record.sparse_vector is None:
+        raise InvalidRecord(f"record {record.id!r} has neither a vector nor a sparse vector")
+    place = target.place
+    check_dimension(record.vector, place.dimension, place.metric, what=f"record {record.id!r}")
+    reason = target.store.misfit(place, record)
+    if reason is not None:
+        raise InvalidRecord(f"record {record.id!r}: cluster {target.store.name!r} cannot hold it: {reason}")
+
+
+def check_change(target: Target, change: Change) -> None:
+    """Raises InvalidRecord if this side cannot hold what the change sets."""
+    place, what = target.place, f"update of {change.id!r}"
+    vector = None if change.vector is None else as_vector(change.vector)
+    check_dimension(vector, place.dimension, place.metric, what=what)
+    metadata = {} if change.metadata is None else check_metadata(change.metadata)
+    probe = Record(change.id, vector, metadata, change.sparse_vector)
+    reason = target.store.misfit(place, probe)
+    if reason is not None:
+        raise InvalidRecord(f"{what}: cluster {target.store.name!r} cannot hold it: {reason}")

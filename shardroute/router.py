@@ -1,0 +1,157 @@
+"""The router: one per application process. Opens everything, closes everything, hands out tenants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .clusters import connected
+from .config import Config
+from .control import ControlPlane
+from .errors import ConfigError, ShardrouteError
+from .follower import Follower
+from .ports import Store
+from .reads import Reader
+from .routing import Sides
+from .shardmap import ShardMap
+from .tenant import Tenant
+from .topology import check_tenant
+from .view import View
+from .writes import Writer
+
+_HANDLES = 10_000  # tenants whose handle is kept ready
+
+
+class Router:
+    """Serves all tenants of a namespace, each from the cluster on which the map says it is.
+
+    ``async with Router.from_config("shardroute.toml") as router: …``
+
+    Entering raises ConfigError, MapLost (no map yet: `shardroute init`) or ControlPlaneUnavailable.
+    """
+
+    def __init__(self, config: Config, *, stores: Mapping[str, Store] | None = None) -> None:
+        """`stores` replaces the configured clusters by ready ones, which then stay the caller's to close."""
+        self.config = config
+        self._given = stores
+        self._stack = AsyncExitStack()
+        self._running: _Running | None = None
+
+    @classmethod
+    def from_config(cls, config: Config | str | Path) -> Self:
+        """From a TOML file, or a Config. Raises ConfigError."""
+        return cls(config if isinstance(config, Config) else Config.load(config))
+
+    async def __aenter__(self) -> Self:
+        if self._running is not None:
+            raise ShardrouteError("this router is open already")
+        async with AsyncExitStack() as stack:
+            self._running = await stack.enter_async_context(_opened(self.config, self._given))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Waits for writes under way, ends the session at once, closes all connections."""
+        self._running = None
+        await self._stack.__aexit__(kind, error, trace)
+
+    def tenant(self, name: str) -> Tenant:
+        """The tenant's handle: no I/O, cheap enough for every request. Raises InvalidTenant."""
+        return self._open.tenant(name)
+
+    async def create_tenant(self, name: str, *, timeout: float = 10.0) -> Tenant:
+        """Declares a tenant that has no data yet as one of the new cluster, in all processes, and returns it.
+
+        A tenant that has been declared before is returned as it is. Raises MoveRefused if it has begun to move, and
+        TimeoutError if not all processes know of it in time; it may be called again.
+        """
+        async with asyncio.timeout(timeout):
+            return await self._open.create_tenant(check_tenant(name))
+
+    @property
+    def map(self) -> ShardMap:
+        """The map as this process has it."""
+        return self._open.view.map
+
+    @property
+    def session(self) -> str:
+        """This process's name among the sessions in Redis."""
+        return self._open.follower.session
+
+    @property
+    def ready(self) -> bool:
+        """Whether writes are possible now: the lease is held and the map is there."""
+        view = self._open.view
+        return view.failure is None and view.lease.holds(view.clock())
+
+    @property
+    def _open(self) -> _Running:
+        if self._running is None:
+            raise ShardrouteError("the router is not open: use it inside `async with Router.from_config(…)`")
+        return self._running
+
+
+class _Running:
+    """What there is between entering and leaving."""
+
+    def __init__(
+        self, config: Config, plane: ControlPlane, stores: Mapping[str, Store], view: View, follower: Follower
+    ) -> None:
+        self.plane = plane
+        self.view = view
+        self.follower = follower
+        self.stores = stores
+        self.reader = Reader(view, serve_stale=config.router.stale_reads)
+        self.writer = Writer(
+            plane,
+            view,
+            follower.session,
+            deadline=config.router.deadline,
+            linger=config.router.linger,
+            max_hold=config.migration.max_hold,
+        )
+        self.tenant = lru_cache(maxsize=_HANDLES)(self._tenant)
+
+    def _tenant(self, name: str) -> Tenant:
+        sides = Sides(check_tenant(name), self.view.migration, self.stores)
+        return Tenant(sides, self.view, self.reader, self.writer)
+
+    async def create_tenant(self, name: str) -> Tenant:
+        _, version = await self.plane.maps.create_tenant(name, self.view.migration.old.shard(name))
+        while self.view.map.version < version:
+            await self.view.change()
+        while await self.plane.sessions.lagging(version):  # noqa: ASYNC110 - what is polled is in Redis
+            await asyncio.sleep(0.01)
+        return self.tenant(name)
+
+
+@asynccontextmanager
+async def _opened(config: Config, given: Mapping[str, Store] | None) -> AsyncIterator[_Running]:
+    plane = ControlPlane.open(config.control)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(plane.aclose)
+        view = View(config.route, await load_map(plane, config))
+        stores = given if given is not None else await stack.enter_async_context(connected(config.clusters))
+        follower = Follower(plane, view, config.control)
+        await stack.enter_async_context(follower.running())
+        running = _Running(config, plane, stores, view, follower)
+        stack.push_async_callback(running.writer.drain, config.router.drain)
+        yield running
+
+
+async def load_map(plane: ControlPlane, config: Config) -> ShardMap:
+    """The map, if it was made for this configuration. Raises MapLost, ConfigError."""
+    shard_map, made_for = await plane.maps.load()
+    if made_for != config.digest():
+        raise ConfigError(
+            f"the map of namespace {config.control.namespace!r} was made for other topologies than this "
+            f"configuration has.\n  map:           {made_for}\n  configuration: {config.digest()}"
+        )
+    return shard_map

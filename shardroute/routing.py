@@ -1,0 +1,92 @@
+"""From a standing to the clusters that serve a request: pure look-ups, kept per tenant until the map changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import telemetry as names
+from .phases import EFFECTS, Side
+from .ports import Store
+from .shardmap import Migration, Standing
+from .topology import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One side of a tenant: the store, and where in it the tenant is."""
+
+    side: Side
+    store: Store
+    place: Place
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """Span attributes that are the same for every request."""
+
+    @classmethod
+    def of(cls, side: Side, store: Store, place: Place) -> Target:
+        host, port = store.address
+        attributes = {
+            names.DB_SYSTEM: store.system,
+            names.DB_COLLECTION: place.collection,
+            names.DB_NAMESPACE: place.tenant,
+            names.CLUSTER: store.name,
+            names.PATH: side.value,
+            **({names.SERVER_ADDRESS: host} if host else {}),
+            **({names.SERVER_PORT: port} if port else {}),
+        }
+        return cls(side, store, place, attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How requests of a tenant are served under one standing."""
+
+    tenant: str
+    shard: int
+    standing: Standing
+    primary: Target
+    secondary: Target | None
+    held: bool
+    in_flight: tuple[str, int]
+    attributes: Mapping[str, Any]
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return (self.primary,) if self.secondary is None else (self.primary, self.secondary)
+
+
+class Sides:
+    """A tenant's two targets, made once."""
+
+    __slots__ = ("_targets", "shard", "tenant")
+
+    def __init__(self, tenant: str, migration: Migration, stores: Mapping[str, Store]) -> None:
+        self.tenant = tenant
+        self.shard = migration.old.shard(tenant)
+        places = {Side.OLD: migration.old.place(tenant), Side.NEW: migration.new.place(tenant)}
+        self._targets = {
+            side: Target.of(side, stores[place.cluster], place) for side, place in places.items()
+        }
+
+    def __getitem__(self, side: Side) -> Target:
+        return self._targets[side]
+
+    def route(self, standing: Standing) -> Route:
+        """What the phase's effect means for this tenant."""
+        effect = EFFECTS[standing.phase]
+        return Route(
+            tenant=self.tenant,
+            shard=self.shard,
+            standing=standing,
+            primary=self[effect.primary],
+            secondary=None if effect.secondary is None else self[effect.secondary],
+            held=effect.held,
+            in_flight=(self.tenant, standing.epoch),
+            attributes={
+                names.TENANT: self.tenant,
+                names.SHARD: self.shard,
+                names.PHASE: standing.phase.value,
+                names.EPOCH: standing.epoch,
+            },
+        )

@@ -1,0 +1,132 @@
+"""Errors of qdrant-client, over REST, gRPC and in local mode, as shardroute's: the one place that knows them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from http import HTTPStatus
+
+import grpc
+import httpx
+from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
+
+from ..errors import ClusterRejected, ClusterUnavailable, RateLimited, ShardrouteError
+
+
+class About(StrEnum):
+    """What a refused request was about, where the store goes on from there."""
+
+    NO_COLLECTION = "the collection does not exist"
+    NO_SHARD_KEY = "the shard key does not exist"
+    NO_POINT = "a point does not exist"
+    EXISTS = "it exists already"
+    OTHER = "something else"
+
+
+class QdrantRejected(ClusterRejected):
+    """ClusterRejected, and what about."""
+
+    def __init__(self, cluster: str, message: str) -> None:
+        super().__init__(cluster, message)
+        self.about = next(
+            (about for about, wording in _WORDINGS.items() if wording.search(message)), About.OTHER
+        )
+
+
+# No code tells these apart: a missing collection, point or shard key are 404, 400 or a ValueError,
+# depending on the version and on the way it was asked. The first that fits counts.
+_WORDINGS = {
+    About.EXISTS: re.compile(r"already exists", re.IGNORECASE),
+    About.NO_SHARD_KEY: re.compile(r"shard.?key.*(not found|n't exist|not exist)", re.IGNORECASE | re.DOTALL),
+    About.NO_POINT: re.compile(r"no point with id", re.IGNORECASE),
+    About.NO_COLLECTION: re.compile(
+        r"collection.*(not found|n't exist|not exist)", re.IGNORECASE | re.DOTALL
+    ),
+}
+
+_CLIENT_ERRORS = (
+    ApiException,
+    QdrantException,
+    httpx.HTTPError,
+    grpc.RpcError,
+    grpc.aio.UsageError,  # a channel that was closed
+    OSError,  # TimeoutError among them
+    ValueError,  # local mode refuses with these four
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+_RETRYABLE_CODES = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+
+
+@asynccontextmanager
+async def request(cluster: str, timeout: float | None) -> AsyncIterator[None]:
+    """Around one request: ends it after `timeout` seconds and raises only errors of ours."""
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except ShardrouteError:  # some are ValueErrors too
+        raise
+    except TimeoutError as error:
+        raise ClusterUnavailable(cluster, f"no answer within {timeout} s") from error
+    except _CLIENT_ERRORS as error:
+        raise translated(cluster, error) from error
+
+
+def translated(cluster: str, error: Exception) -> ShardrouteError:
+    """The error of ours that says the same."""
+    match error:
+        case ResourceExhaustedResponse():
+            return RateLimited(cluster, str(error), retry_after=float(error.retry_after_s))
+        case UnexpectedResponse():
+            return _of_status(cluster, error.status_code or 0, _reason(error))
+        case ResponseHandlingException():
+            return ClusterUnavailable(cluster, f"{type(error.source).__name__}: {error.source}")
+        case grpc.aio.AioRpcError():
+            return _of_code(cluster, error.code(), error.details() or "")
+        case httpx.HTTPError() | grpc.RpcError() | OSError():
+            return ClusterUnavailable(cluster, f"{type(error).__name__}: {error}")
+        case KeyError():  # local mode, of an id
+            return QdrantRejected(cluster, f"no point with id {error}")
+        case _:
+            return QdrantRejected(cluster, str(error) or type(error).__name__)
+
+
+def _of_status(cluster: str, status: int, reason: str) -> ShardrouteError:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimited(cluster, reason)
+    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ClusterUnavailable(cluster, f"{status}: {reason}")
+    return QdrantRejected(cluster, f"{status}: {reason}")
+
+
+def _of_code(cluster: str, code: grpc.StatusCode, details: str) -> ShardrouteError:
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return RateLimited(cluster, details)
+    if code in _RETRYABLE_CODES:
+        return ClusterUnavailable(cluster, f"{code.name}: {details}")
+    return QdrantRejected(cluster, f"{code.name}: {details}")
+
+
+def _reason(response: UnexpectedResponse) -> str:
+    """The server's own words, or the beginning of whatever a proxy answered instead."""
+    try:
+        return str(json.loads(response.content)["status"]["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.reason_phrase} {response.content[:200].decode(errors='replace')}".strip()

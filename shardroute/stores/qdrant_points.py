@@ -1,0 +1,218 @@
+"""Records as Qdrant's points and back: ids, payloads, vectors, and what a collection is made of. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from qdrant_client import models
+
+from ..errors import ClusterRejected, InvalidRecord
+from ..hashing import point_uuid
+from ..ports import Description
+from ..records import (
+    EMPTY,
+    RESERVED_PREFIX,
+    Match,
+    Metadata,
+    Metric,
+    Record,
+    SparseVector,
+    Vector,
+    VectorLike,
+    as_vector,
+)
+from ..topology import IdScheme, Place, TenancyKind
+from .qdrant_filters import json_key, tenant_field
+
+ID_KEY = f"{RESERVED_PREFIX}_id"
+"""Payload key of a record's own id, where the point's id is derived from it (`ids = "mapped"`)."""
+
+PointId = int | str
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
+_LARGEST_ID = (1 << 64) - 1
+_INT64 = range(-(1 << 63), 1 << 63)
+
+DISTANCES = {
+    Metric.COSINE: models.Distance.COSINE,
+    Metric.DOT: models.Distance.DOT,
+    Metric.EUCLIDEAN: models.Distance.EUCLID,
+}
+_METRICS = {distance: metric for metric, distance in DISTANCES.items()}
+
+
+def native_id(record_id: str) -> PointId | None:
+    """The id as Qdrant's own, if it is one in the spelling that Qdrant gives back; else None."""
+    if _NUMBER.fullmatch(record_id) and int(record_id) <= _LARGEST_ID:
+        return int(record_id)
+    return record_id if _UUID.fullmatch(record_id) else None
+
+
+def point_id(place: Place, record_id: str) -> PointId | None:
+    """The id of the record's point; None if this place cannot hold such an id."""
+    if place.ids is IdScheme.NATIVE:
+        return native_id(record_id)
+    return point_uuid(place.tenant, record_id)
+
+
+def misfit(place: Place, record: Record) -> str | None:
+    """Why the place cannot hold the record, or None."""
+    if place.ids is IdScheme.NATIVE and native_id(record.id) is None:
+        return (
+            f"id {record.id!r} is not one of Qdrant's: a number below 2**64, or a UUID in lower case with "
+            'hyphens; ids = "mapped" takes any'
+        )
+    if record.sparse_vector is not None and not place.sparse_name:
+        return "it has a sparse vector, and the placement names none (sparse_name)"
+    return metadata_misfit(place, record.metadata)
+
+
+def metadata_misfit(place: Place, metadata: Metadata) -> str | None:
+    """Why the metadata cannot become a payload, or None."""
+    field = tenant_field(place.tenancy)
+    if field is not None and field in metadata:
+        return f"metadata key {field!r} is the field that tells tenants apart here; choose another for either"
+    for key, value in metadata.items():
+        if key.startswith(RESERVED_PREFIX):
+            return f"metadata key {key!r} is reserved"
+        if type(value) is int and value not in _INT64:
+            return f"metadata {key!r} is {value}, more than the 64 bits that Qdrant keeps of a whole number"
+    return None
+
+
+def to_point(place: Place, record: Record) -> models.PointStruct:
+    """The point of a record. Raises InvalidRecord if it does not fit.
+
+    `model_construct`: the values are checked, and pydantic would look at every float again.
+    """
+    if (reason := misfit(place, record)) is not None:
+        raise InvalidRecord(f"record {record.id!r}: {reason}")
+    payload = dict(record.metadata)
+    if (field := tenant_field(place.tenancy)) is not None:
+        payload[field] = place.tenant
+    if place.ids is IdScheme.MAPPED:
+        payload[ID_KEY] = record.id
+    return models.PointStruct.model_construct(
+        id=point_id(place, record.id),
+        vector=to_vectors(place, record.vector, record.sparse_vector),
+        payload=payload,
+    )
+
+
+def to_vectors(
+    place: Place, vector: VectorLike | None, sparse: SparseVector | None
+) -> list[float] | dict[str, Any]:
+    """Vectors by name; one unnamed vector by itself."""
+    dense = None if vector is None else as_vector(vector).tolist()
+    if dense is not None and sparse is None and not place.vector_name:
+        return list(dense)
+    named: dict[str, Any] = {} if dense is None else {place.vector_name: dense}
+    if sparse is not None:
+        named[place.sparse_name] = to_sparse(sparse)
+    return named
+
+
+def to_sparse(sparse: SparseVector) -> models.SparseVector:
+    return models.SparseVector.model_construct(indices=sparse.indices.tolist(), values=sparse.values.tolist())
+
+
+def wanted_vectors(place: Place, wanted: bool) -> bool | list[str]:
+    """For `with_vectors`: the place's own by name; the unnamed one can be had with all of them only."""
+    if not wanted or not place.vector_name:
+        return wanted
+    return [name for name in (place.vector_name, place.sparse_name) if name]
+
+
+def wanted_payload(place: Place, metadata: bool) -> bool | list[str]:
+    """For `with_payload`: all of it, or what the record's id needs."""
+    return True if metadata else [ID_KEY] if place.ids is IdScheme.MAPPED else False
+
+
+def tenant_payload(place: Place) -> bool | list[str]:
+    """For `with_payload`: just what `belongs` looks at."""
+    field = tenant_field(place.tenancy)
+    return False if field is None else [json_key(field)]
+
+
+def belongs(place: Place, payload: Mapping[str, Any] | None) -> bool:
+    """Whether a point that was asked for by id is the tenant's own."""
+    field = tenant_field(place.tenancy)
+    return field is None or (payload or {}).get(field) == place.tenant
+
+
+def to_record(place: Place, point: models.Record) -> Record:
+    """The record of a point, whose payload is taken apart. Raises ClusterRejected on a foreign point."""
+    payload = point.payload or {}
+    record_id = _record_id(place, point.id, payload)
+    dense, sparse = _split(place, point.vector)
+    return Record.trusted(record_id, dense, payload, sparse)
+
+
+def to_match(place: Place, point: models.ScoredPoint, *, metadata: bool, vector: bool) -> Match:
+    """The match of a scored point, whose payload is taken apart."""
+    payload = point.payload or {}
+    record_id = _record_id(place, point.id, payload)
+    dense = _split(place, point.vector)[0] if vector else None
+    return Match(record_id, point.score, payload if metadata else EMPTY, dense)
+
+
+def _record_id(place: Place, held: object, payload: dict[str, Any]) -> str:
+    """The record's id; the keys that are ours leave the payload."""
+    if (field := tenant_field(place.tenancy)) is not None:
+        payload.pop(field, None)
+    own = payload.pop(ID_KEY, None)
+    if place.ids is IdScheme.NATIVE:
+        return str(held)
+    if not isinstance(own, str):
+        raise ClusterRejected(
+            place.cluster,
+            f"point {held} of collection {place.collection!r} was not written by shardroute: it has no "
+            f'{ID_KEY!r}; if the collection\'s own ids are unique across tenants, say ids = "native"',
+        )
+    return own
+
+
+def _split(place: Place, vectors: object) -> tuple[Vector | None, SparseVector | None]:
+    if isinstance(vectors, list):
+        return np.asarray(vectors, dtype=np.float32), None
+    if not isinstance(vectors, dict):
+        return None, None
+    dense, sparse = vectors.get(place.vector_name), vectors.get(place.sparse_name)
+    return (
+        np.asarray(dense, dtype=np.float32) if isinstance(dense, list) else None,
+        SparseVector(sparse.indices, sparse.values)
+        if isinstance(sparse, models.SparseVector) and sparse.indices
+        else None,
+    )
+
+
+def to_description(place: Place, info: models.CollectionInfo) -> Description:
+    """What the collection offers under the place's names."""
+    params = info.config.params
+    vectors = params.vectors
+    if isinstance(vectors, Mapping):
+        vectors = vectors.get(place.vector_name)
+    elif place.vector_name:
+        vectors = None
+    sparse = bool(place.sparse_name) and place.sparse_name in (params.sparse_vectors or {})
+    if vectors is None:
+        return Description(None, None, sparse)
+    return Description(vectors.size, _METRICS.get(vectors.distance), sparse)
+
+
+def new_collection(place: Place) -> dict[str, Any]:
+    """Arguments of `create_collection` for a place."""
+    dense = models.VectorParams(size=place.dimension, distance=DISTANCES[place.metric])
+    settings: dict[str, Any] = {"vectors_config": {place.vector_name: dense} if place.vector_name else dense}
+    if place.sparse_name:
+        settings["sparse_vectors_config"] = {place.sparse_name: models.SparseVectorParams()}
+    if place.tenancy.kind is TenancyKind.PAYLOAD:
+        # A graph for each tenant and none over all: what Qdrant recommends where every query names its tenant.
+        settings["hnsw_config"] = models.HnswConfigDiff(payload_m=16, m=0)
+    if place.tenancy.kind is TenancyKind.SHARD_KEY:
+        settings["sharding_method"] = models.ShardingMethod.CUSTOM
+    return settings

@@ -1,0 +1,249 @@
+"""The tenant handle: what an application reads and writes through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from . import filters
+from .errors import InvalidFilter, InvalidInput, Unavailable
+from .operations import Delete, Operation, Update, Upsert
+from .phases import Phase
+from .ports import Change
+from .reads import Reader
+from .records import Match, Query, Record, SparseVector, VectorLike, as_vector, check_dimension, check_id
+from .routing import Route, Sides
+from .shardmap import ShardMap
+from .view import View
+from .writes import Writer
+
+_Answer = TypeVar("_Answer")
+_Item = TypeVar("_Item")
+
+_SCAN_PAGE = 256
+
+
+@dataclass(slots=True)
+class _Cached:
+    """The route by the map it was made for."""
+
+    shard_map: ShardMap
+    route: Route
+
+
+class Tenant:
+    """One tenant's records, wherever they are at the moment. Made by `Router.tenant`; cheap to keep or to make anew.
+
+    Every method raises `ClusterUnavailable` or `RateLimited` (retryable) and `ClusterRejected` as the cluster
+    answers; `InvalidInput` before anything is sent. Writes return when every process reads them, and also raise
+    `TenantHeld` or `LeaseLost` (retryable) when their deadline comes first, and `MapLost`. `timeout` is in seconds.
+    """
+
+    __slots__ = ("_cached", "_reader", "_sides", "_view", "_writer", "name")
+
+    def __init__(self, sides: Sides, view: View, reader: Reader, writer: Writer) -> None:
+        self.name = sides.tenant
+        self._sides = sides
+        self._view = view
+        self._reader = reader
+        self._writer = writer
+        self._cached = _Cached(view.map, sides.route(view.standing(self.name)))
+
+    @property
+    def phase(self) -> Phase:
+        """Where the tenant stands, by this process's map."""
+        return self._route().standing.phase
+
+    def _route(self) -> Route:
+        cached, current = self._cached, self._view.map
+        if cached.shard_map is not current:
+            standing = self._view.standing(self.name)
+            if standing != cached.route.standing:
+                cached.route = self._sides.route(standing)
+            cached.shard_map = current
+        return cached.route
+
+    # -- writes ----------------------------------------------------------------------------------------------
+
+    async def upsert(self, records: Iterable[Record], *, timeout: float | None = None) -> None:
+        """Inserts or replaces whole records; of several with one id the last counts.
+
+        More than a cluster takes at once go in several requests: if one fails, those before it have been written.
+        """
+        unique = {record.id: record for record in records}
+        for batch in _batches(list(unique.values()), self._largest("upsert_records")):
+            await self._write(Upsert(batch), timeout)
+
+    async def update(
+        self,
+        id: str | None = None,  # noqa: A002 - the field's name in every vendor's API
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002
+        metadata: Mapping[str, Any] | None = None,
+        vector: VectorLike | None = None,
+        sparse_vector: SparseVector | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Changes what is given and leaves the rest; metadata is merged key by key. An unknown id has no effect.
+
+        With `filter`, the metadata of all records that match on the primary at this moment.
+        """
+        if metadata is None and vector is None and sparse_vector is None:
+            raise InvalidInput("update needs metadata, a vector or a sparse vector to set")
+        if filter is not None and (vector is not None or sparse_vector is not None):
+            raise InvalidInput(
+                "update by filter sets metadata only: one vector for many records is surely a mistake"
+            )
+        async for ids in self._chosen(None if id is None else [id], filter):
+            changes = [Change(record_id, metadata, vector, sparse_vector) for record_id in ids]
+            await self._write(Update(changes), timeout)
+
+    async def delete(
+        self,
+        ids: Iterable[str] | None = None,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
+        timeout: float | None = None,
+    ) -> None:
+        """Deletes by id, or what matches `filter` on the primary at this moment. Unknown ids are passed over."""
+        if isinstance(ids, str):
+            raise InvalidInput(f"delete takes a list of ids, not the string {ids!r}")
+        async for batch in self._chosen(None if ids is None else list(ids), filter):
+            await self._write(Delete(batch), timeout)
+
+    def _write(self, operation: Operation, timeout: float | None) -> Awaitable[None]:
+        return self._writer.write(self._sides, self._route(), operation, timeout)
+
+    def _largest(self, limit: str) -> int:
+        return min(getattr(target.store.limits, limit) for target in self._route().targets)
+
+    async def _chosen(
+        self, ids: Sequence[str] | None, condition: Mapping[str, Any] | None
+    ) -> AsyncIterator[Sequence[str]]:
+        """The ids to write, in batches: those given, or those that match on the primary."""
+        if (ids is None) == (condition is None):
+            raise InvalidInput("give either ids or a filter")
+        largest = self._largest("delete_ids")
+        if ids is None:
+            ids = await self._matching(condition)
+        for batch in _batches(list(dict.fromkeys(map(check_id, ids))), largest):
+            yield batch
+
+    async def _matching(self, condition: Mapping[str, Any] | None) -> list[str]:
+        if filters.parse(condition) is None:
+            raise InvalidFilter(
+                "an empty filter would match every record; name the ids, or purge the tenant", path=""
+            )
+        return [record.id async for record in self.scan(filter=condition, vectors=False)]
+
+    # -- reads -----------------------------------------------------------------------------------------------
+
+    async def query(
+        self,
+        vector: VectorLike | None = None,
+        *,
+        top_k: int = 10,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
+        sparse_vector: SparseVector | None = None,
+        include_metadata: bool = True,
+        include_vector: bool = False,
+        timeout: float | None = None,
+    ) -> list[Match]:
+        """The nearest records, best first. Scores: cosine and dot as they are, euclidean the distance (L2)."""
+        route = self._route()
+        place = route.primary.place
+        dense = None if vector is None else as_vector(vector)
+        check_dimension(dense, place.dimension, place.metric, what="query")
+        query = Query(
+            dense, top_k, self._condition(route, filter), sparse_vector, include_metadata, include_vector
+        )
+        call = self._reader.read("query", route, route.primary.store.query(place, query))
+        return await (call if timeout is None else _within(call, timeout))
+
+    async def fetch(
+        self, ids: Iterable[str], *, vectors: bool = True, timeout: float | None = None
+    ) -> dict[str, Record]:
+        """Records by id; ids that are not there are left out."""
+        if isinstance(ids, str):
+            raise InvalidInput(f"fetch takes a list of ids, not the string {ids!r}")
+        route = self._route()
+        store, place = route.primary.store, route.primary.place
+        found: dict[str, Record] = {}
+        for batch in _batches(list(dict.fromkeys(map(check_id, ids))), store.limits.fetch_ids):
+            call = self._reader.read("fetch", route, store.fetch(place, batch, vectors=vectors))
+            found |= await (call if timeout is None else _within(call, timeout))
+        return found
+
+    async def count(
+        self,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
+        timeout: float | None = None,
+    ) -> int:
+        """How many records there are, or match."""
+        route = self._route()
+        condition = self._condition(route, filter)
+        call = self._reader.read("count", route, route.primary.store.count(route.primary.place, condition))
+        return await (call if timeout is None else _within(call, timeout))
+
+    async def scan(
+        self,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
+        vectors: bool = True,
+    ) -> AsyncIterator[Record]:
+        """Every record, in an order of the cluster's own. Not a snapshot: writes meanwhile may or may not show.
+
+        A scan stays on the cluster it began on. If the tenant leaves that cluster for good on the way,
+        it ends in Unavailable (retryable): begin it again.
+        """
+        first = self._route()
+        side, cursor = first.primary.side, None
+        condition = self._condition(first, filter)
+        target = first.primary
+        while True:
+            route = self._route()
+            if not route.held and side not in [one.side for one in route.targets]:
+                raise Unavailable(
+                    f"tenant {self.name!r} has left cluster {target.store.name!r}; begin the scan again"
+                )
+            page = await self._reader.read(
+                "scan",
+                route,
+                target.store.scan(
+                    target.place, cursor=cursor, limit=_SCAN_PAGE, condition=condition, vectors=vectors
+                ),
+            )
+            for record in page.records:
+                yield record
+            if (cursor := page.cursor) is None:
+                return
+
+    @staticmethod
+    def _condition(route: Route, raw: Mapping[str, Any] | None) -> filters.Filter | None:
+        """The filter, if all clusters that the tenant is on can evaluate it."""
+        condition = filters.parse(raw)
+        if condition is not None:
+            for target in route.targets:
+                reason = target.store.filter_misfit(condition)
+                if reason is not None:
+                    raise InvalidFilter(
+                        f"cluster {target.store.name!r} cannot evaluate it: {reason}", path=""
+                    )
+        return condition
+
+
+async def _within(call: Awaitable[_Answer], timeout: float) -> _Answer:
+    try:
+        async with asyncio.timeout(timeout):
+            return await call
+    except TimeoutError as error:
+        raise Unavailable(f"no answer within {timeout:g} s") from error
+
+
+def _batches(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:
+    if len(items) <= size:
+        return [items] if items else []
+    return [items[start : start + size] for start in range(0, len(items), size)]

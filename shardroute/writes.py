@@ -1,0 +1,261 @@
+"""Writes by the phase table. What is decided here is decided by `rules`; numbers are docs/protocol.md's.
+
+A write to one cluster is one request. A write to two runs in a task of the router's own, so that a caller who
+goes away leaves a finished write behind and no half of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+from . import telemetry as names
+from .control import Begun, ControlPlane
+from .errors import ControlPlaneUnavailable, LeaseLost, MapLost, ShardrouteError, TenantHeld, Unavailable
+from .operations import Operation
+from .routing import Route, Sides, Target
+from .rules import Verdict, leaves_debt, verdict
+from .spans import both_paths, request
+from .telemetry import debt_marked, hold_wait, writes_repeated
+from .view import View
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 0.05  # seconds between looks at an overdue hold, or at a Redis that is away
+
+
+class Writer:
+    """All writes of one router."""
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        view: View,
+        session: str,
+        *,
+        deadline: float,
+        linger: float,
+        max_hold: float,
+    ) -> None:
+        self._plane = plane
+        self._view = view
+        self._session = session
+        self._deadline = deadline
+        self._linger = linger
+        self._max_hold = max_hold
+        self._numbers = count(1)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def write(
+        self, sides: Sides, route: Route, operation: Operation, timeout: float | None = None
+    ) -> None:
+        """Returns when every process reads the write from now on. Raises what `tenant.Tenant` documents.
+
+        `route` is the tenant's route by the current map; it is looked up again after every wait.
+        """
+        if timeout is None and not route.held and route.secondary is None and self._view.may_write():
+            operation.check(route)
+            if await self._single(route, operation):
+                return
+        await self._until_deadline(sides, operation, self._deadline if timeout is None else timeout)
+
+    async def _until_deadline(self, sides: Sides, operation: Operation, timeout: float) -> None:
+        waited_for: list[str] = []
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    route = await self._admitted(sides, waited_for)
+                    operation.check(route)
+                    if await self._attempt(route, operation):
+                        return
+                    writes_repeated.add(1)
+        except TimeoutError as error:
+            raise self._late(sides.tenant, waited_for, timeout) from error
+
+    async def _attempt(self, route: Route, operation: Operation) -> bool:
+        if route.secondary is None:
+            return await self._single(route, operation)
+        return await asyncio.shield(self._own(self._dual(route, route.secondary, operation)))
+
+    # -- one cluster -----------------------------------------------------------------------------------------
+
+    async def _single(self, route: Route, operation: Operation) -> bool:
+        view = self._view
+        generation = view.lease.generation
+        view.enter(route.in_flight)
+        try:
+            await request(operation.name, "primary", route, route.primary, operation.apply(route.primary))
+        except (asyncio.CancelledError, Unavailable):
+            # The request may still land: the drain (rule 3) waits until it no longer can.
+            asyncio.get_running_loop().call_later(self._linger, view.leave, route.in_flight)
+            raise
+        except BaseException:
+            view.leave(route.in_flight)
+            raise
+        view.leave(route.in_flight)
+        return view.may_answer(generation)
+
+    # -- two clusters ----------------------------------------------------------------------------------------
+
+    async def _dual(self, route: Route, secondary: Target, operation: Operation) -> bool:
+        """One dual write under one standing; whether it may be answered. Raises the primary's error."""
+        view = self._view
+        generation = view.lease.generation
+        token = f"{self._session}/{next(self._numbers)}"
+        view.enter(route.in_flight)
+        try:
+            if not await self._begin(route, operation, token):
+                return False
+            with both_paths(operation.name, route) as span:
+                failures = await self._both(route, secondary, operation)
+                unbroken = view.may_answer(generation)
+                debt = leaves_debt(
+                    primary_ok=failures[0] is None, secondary_ok=failures[1] is None, unbroken=unbroken
+                )
+                span.set_attribute(names.DEBT, debt)
+            await self._end(route, operation, token, debt=debt, failures=failures)
+            if failures[0] is not None:
+                raise failures[0]
+            return verdict(unbroken=view.may_answer(generation), primary_ok=True) is Verdict.ANSWER
+        finally:
+            view.leave(route.in_flight)
+
+    async def _end(
+        self,
+        route: Route,
+        operation: Operation,
+        token: str,
+        *,
+        debt: bool,
+        failures: Sequence[BaseException | None],
+    ) -> None:
+        """Settles now, or, where a request got no answer and may still land, when it no longer can."""
+        if any(isinstance(failure, Unavailable) for failure in failures):
+            self._own(self._settle_late(route, operation, token))
+        else:
+            await self._settle(route, operation, token, debt=debt)
+
+    async def _settle_late(self, route: Route, operation: Operation, token: str) -> None:
+        """While the token stands, what is written on its ids overlaps (rule 6) and is not forgiven (rule 9)."""
+        await asyncio.sleep(self._linger)
+        await self._settle(route, operation, token, debt=True)
+
+    async def _both(
+        self, route: Route, secondary: Target, operation: Operation
+    ) -> tuple[BaseException | None, BaseException | None]:
+        """Rule 5: both at the same time; a failure of one does not stop the other."""
+        outcome = await asyncio.gather(
+            request(operation.name, "primary", route, route.primary, operation.apply(route.primary)),
+            request(operation.name, "secondary", route, secondary, operation.apply(secondary)),
+            return_exceptions=True,
+        )
+        first, second = outcome
+        if isinstance(second, BaseException):
+            log.warning("tenant %s: %s left as debt: %s", route.tenant, operation.name, second)
+        return first, second
+
+    async def _begin(self, route: Route, operation: Operation, token: str) -> bool:
+        """Registers the token. False: the standing is old or the lease gone, try again when that has changed."""
+        try:
+            begun = await self._plane.journal.begin(
+                route.tenant, route.shard, route.standing.epoch, self._session, token, operation.ids
+            )
+        except ControlPlaneUnavailable:
+            # It may have been registered all the same: give it up, so that no token outlives its write.
+            await self._settle(route, operation, token, debt=False)
+            return False
+        if begun is Begun.OK:
+            return True
+        await self._change(_PAUSE)
+        return False
+
+    async def _settle(self, route: Route, operation: Operation, token: str, *, debt: bool) -> None:
+        """Ends the token, however long Redis is away: while it stands, the tenant cannot cross (rule 10)."""
+        if debt:
+            debt_marked.add(len(operation.ids))
+        while True:
+            try:
+                await self._plane.journal.settle(route.tenant, route.shard, token, operation.ids, debt=debt)
+            except ControlPlaneUnavailable:
+                # No longer provably clean: what happens meanwhile is not known here.
+                debt = True
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
+
+    # -- waiting ---------------------------------------------------------------------------------------------
+
+    async def _admitted(self, sides: Sides, waited_for: list[str]) -> Route:
+        """The route once writes may begin: lease held, no hold. Ends an overdue hold itself (rule 11)."""
+        began: float | None = None
+        while True:
+            writable = self._view.may_write()
+            route = sides.route(self._view.standing(sides.tenant))
+            if writable and not route.held:
+                waited_for.clear()
+                if began is not None:
+                    hold_wait.record(perf_counter() - began)
+                return route
+            began = perf_counter() if began is None else began
+            waited_for[:] = ["a hold" if route.held else "the lease"]
+            await self._change(self._max_hold if route.held else _PAUSE)
+            if route.held and perf_counter() - began > self._max_hold:
+                await self._end_hold(route)
+
+    async def _end_hold(self, route: Route) -> None:
+        try:
+            version = await self._plane.maps.expire_hold(route.tenant, route.shard)
+        except (ControlPlaneUnavailable, MapLost):
+            version = None
+        if version is None or version > self._view.map.version:
+            await self._change(_PAUSE)
+
+    async def _change(self, timeout: float) -> None:
+        """Waits for the map or the lease to change, `timeout` seconds at most."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._view.change()
+        except TimeoutError:
+            return
+
+    def _late(self, tenant: str, waited_for: list[str], timeout: float) -> ShardrouteError:
+        if waited_for == ["a hold"]:
+            return TenantHeld(
+                f"tenant {tenant!r} is being cut over and its writes are held; nothing was written in {timeout:g} s. "
+                f"Try again in {self._max_hold:g} s.",
+                retry_after=self._max_hold,
+            )
+        if waited_for == ["the lease"]:
+            return LeaseLost(
+                f"tenant {tenant!r}: Redis could not be asked for {timeout:g} s whether the tenant has moved, "
+                "so the write was not answered. Try again.",
+                retry_after=1.0,
+            )
+        return Unavailable(
+            f"tenant {tenant!r}: the write did not end within {timeout:g} s; it may still take effect"
+        )
+
+    # -- tasks of the router's own ---------------------------------------------------------------------------
+
+    def _own(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._disown)
+        return task
+
+    def _disown(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller has it, or has gone away
+
+    async def drain(self, timeout: float) -> None:
+        """Waits for writes under way, `timeout` seconds at most; what is left then is reaped as debt (rule 8)."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+        for task in (left := list(self._tasks)):
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

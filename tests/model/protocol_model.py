@@ -1,0 +1,559 @@
+"""The migration protocol as an explicit-state model, over the project's own tables and rules.
+
+One tenant, one record, two routers with stale views and a migrator that walks the line of phases in either
+direction. Every interleaving of every atomic step is explored, breadth first, with router crashes, lapsed
+leases, late writes and failed writes. Whatever has to be decided is decided by `shardroute.phases` and
+`shardroute.rules`; `Rules` lets a substitute stand in for one of them, to show what that rule is for.
+
+    python -m tests.model.protocol_model            # the whole protocol, then each rule switched off in turn
+    python -m tests.model.protocol_model --trace    # and the shortest history that each omission spoils
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, StrEnum
+from functools import cache
+from typing import Any, NamedTuple
+
+from shardroute import rules
+from shardroute.phases import EFFECTS, HOLD_ENDS_IN, NEIGHBOURS, Phase, Side
+from shardroute.rules import Journal, Lease, Session, Verdict
+
+RECORD = "record"
+NOW, FOREVER, LONG_AGO = 0.0, 1.0, -1.0
+SLOT = {Side.OLD: 0, Side.NEW: 1}
+PRIMARY = {phase: SLOT[effect.primary] for phase, effect in EFFECTS.items()}
+OTHER = {phase: SLOT[effect.primary.other] for phase, effect in EFFECTS.items()}
+SECONDARY = {phase: SLOT[effect.secondary] for phase, effect in EFFECTS.items() if effect.secondary}
+HELD = frozenset(phase for phase, effect in EFFECTS.items() if effect.held)
+SETTLED = frozenset(phase for phase, effect in EFFECTS.items() if effect.settled)
+
+NOTHING_READ = -1
+UNDECIDED = -1  # writes are under way: a reader may see the value before them or after
+UNPROMISED = -2  # a write that nobody was told of may land at any time: either value is right from now on
+
+
+class Stage(IntEnum):
+    """How far a write has come."""
+
+    BEGIN = 0
+    SENT = 1  # to both stores, neither has answered
+    PRIMARY_DONE = 2
+    BOTH_DONE = 3
+    SECONDARY_DONE = 4
+    PRIMARY_FAILED = 5
+    FAILED = 6
+    VALIDATE = 7
+    AGAIN = 8
+
+
+class Task(StrEnum):
+    """What the migrator is at."""
+
+    BARRIER = "waits at the barrier"
+    IDLE = "idle"
+    COPY_READ = "has read for the copy"
+    COPY_WRITTEN = "has written the copy"
+    PAY_READ = "has read to pay debt"
+    PAY_WRITTEN = "has written to pay debt"
+
+
+class Write(NamedTuple):
+    value: int
+    stage: Stage
+    phase: Phase
+    version: int
+    lease_broken: bool = False
+    store_failed: bool = False
+
+
+class Router(NamedTuple):
+    phase: Phase
+    version: int
+    acknowledged: int
+    leased: bool
+    alive: bool
+    write: Write | None
+    begun: int
+
+
+class Token(NamedTuple):
+    router: int
+    overlapped: bool
+
+
+class State(NamedTuple):
+    stores: tuple[int, int]
+    phase: Phase
+    version: int
+    routers: tuple[Router, ...]
+    debt: bool
+    touched: bool  # by a token, since the migrator last read
+    tokens: frozenset[Token]
+    answered: frozenset[int]  # the writes whose callers were told
+    answered_before: tuple[frozenset[int], ...]  # for each value: what had been answered when its write began
+    settled: int  # the value every reader must see, or UNDECIDED or UNPROMISED
+    synced: bool
+    task: Task
+    read: int
+    moves: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The project's decisions. Replace one to switch it off."""
+
+    refusal: Callable[..., rules.Refusal | None] = rules.refusal
+    lagging: Callable[..., list[str]] = rules.lagging
+    drained: Callable[..., bool] = rules.drained
+    lease_unbroken: Callable[..., bool] = rules.lease_unbroken
+    verdict: Callable[..., Verdict] = rules.verdict
+    leaves_debt: Callable[..., bool] = rules.leaves_debt
+    overlaps: Callable[..., bool] = rules.overlaps
+    mark_stays: Callable[..., bool] = rules.mark_stays
+    reaped: Callable[..., Journal] = rules.reaped
+    stays_synced: Callable[..., bool] = rules.stays_synced
+
+
+def _refusal_without_debt(phase: Phase, to: Phase, **known: Any) -> rules.Refusal | None:
+    return rules.refusal(phase, to, **(known | {"journal": Journal()}))
+
+
+WITHOUT: dict[str, Rules] = {
+    "barrier": Rules(lagging=lambda sessions, version, now: []),
+    "drain": Rules(drained=lambda version, began: True),
+    "validate": Rules(verdict=lambda unbroken, primary_ok: rules.verdict(unbroken=True, primary_ok=primary_ok)),
+    "journal": Rules(leaves_debt=lambda **_: False),
+    "overlap": Rules(overlaps=lambda ids_in_flight, record_id: False),
+    "touch": Rules(mark_stays=lambda **_: False),
+    "reap": Rules(reaped=lambda journal, gone: replace(journal, tokens=journal.tokens - gone)),
+    "debt": Rules(refusal=_refusal_without_debt),
+}
+"""Every rule that can be left out, as the project's functions with one of them replaced."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How much is explored: `faulty` routers may crash and lose their leases, others may not."""
+
+    writes: int = 1
+    moves: int = 3
+    faulty: frozenset[int] = frozenset()
+    start: Phase = Phase.OLD
+    stores_fail: bool = True
+    holds_expire: bool = False
+    overlap_marks_at_once: bool = False
+
+
+class Decisions:
+    """The rules, asked in the model's terms. They are pure, so each answer is kept."""
+
+    def __init__(self, given: Rules) -> None:
+        self._rules = given
+        self.barrier_passed = cache(self._barrier_passed)
+        self.may_move = cache(self._may_move)
+        self.drained = cache(self._drained)
+        self.unbroken = cache(self._unbroken)
+        self.verdict = cache(self._verdict)
+        self.leaves_debt = cache(self._leaves_debt)
+        self.overlaps = cache(self._overlaps)
+        self.mark_stays = cache(self._mark_stays)
+        self.reaped = cache(self._reaped)
+        self.stays_synced = cache(self._stays_synced)
+
+    def _barrier_passed(self, acknowledged: tuple[int, int], leased: tuple[bool, bool], version: int) -> bool:
+        sessions = [
+            Session(str(router), seen, FOREVER if held else LONG_AGO)
+            for router, (seen, held) in enumerate(zip(acknowledged, leased, strict=True))
+        ]
+        return not self._rules.lagging(sessions, version, NOW)
+
+    def _may_move(
+        self, phase: Phase, to: Phase, synced: bool, tokens: int, debt: bool, passed: bool, overdue: bool
+    ) -> bool:
+        journal = Journal(tokens=tokens, debt=int(debt))
+        why_not = self._rules.refusal(
+            phase, to, synced=synced, journal=journal, barrier_passed=passed, hold_overdue=overdue
+        )
+        return why_not is None
+
+    def _drained(self, version: int, began: int) -> bool:
+        return self._rules.drained(version, [began])
+
+    def _unbroken(self, leased: bool, broken: bool) -> bool:
+        lease = Lease(until=FOREVER if leased else LONG_AGO, generation=int(broken))
+        return self._rules.lease_unbroken(lease, 0, NOW)
+
+    def _verdict(self, unbroken: bool, primary_ok: bool) -> Verdict:
+        return self._rules.verdict(unbroken=unbroken, primary_ok=primary_ok)
+
+    def _leaves_debt(self, primary_ok: bool, secondary_ok: bool, unbroken: bool) -> bool:
+        return self._rules.leaves_debt(primary_ok=primary_ok, secondary_ok=secondary_ok, unbroken=unbroken)
+
+    def _overlaps(self, tokens: int) -> bool:
+        return self._rules.overlaps({RECORD: tokens}, RECORD)
+
+    def _mark_stays(self, touched: bool, in_flight: bool) -> bool:
+        return self._rules.mark_stays(touched_since_read=touched, in_flight=in_flight)
+
+    def _reaped(self, tokens: int, debt: bool, gone: int) -> bool:
+        return self._rules.reaped(Journal(tokens=tokens, debt=int(debt)), gone).debt > debt
+
+    def _stays_synced(self, to: Phase, synced: bool) -> bool:
+        return self._rules.stays_synced(to, synced=synced)
+
+
+class Model:
+    """Every atomic step that anyone may take."""
+
+    def __init__(self, given: Rules | None = None, scope: Scope | None = None) -> None:
+        self.scope = scope or Scope()
+        self._ask = Decisions(given or Rules())
+        self._write_steps: dict[Stage, Callable[[State, int, Router, Write, bool], Iterator[State]]] = {
+            Stage.BEGIN: self._begin,
+            Stage.SENT: self._sent,
+            Stage.PRIMARY_DONE: self._primary_done,
+            Stage.SECONDARY_DONE: self._secondary_done,
+            Stage.PRIMARY_FAILED: self._primary_failed,
+            Stage.BOTH_DONE: self._settle_token,
+            Stage.FAILED: self._settle_token,
+            Stage.VALIDATE: self._validate,
+            Stage.AGAIN: self._again,
+        }
+
+    def initial(self) -> State:
+        start, writes = self.scope.start, self.scope.writes
+        routers = tuple(Router(start, 0, 0, True, True, None, begun=router * writes) for router in range(2))
+        return State(
+            stores=(0, 0), phase=start, version=0, routers=routers, debt=False, touched=False,
+            tokens=frozenset(), answered=frozenset(), answered_before=(frozenset(),) * (2 * writes),
+            settled=0, synced=False, task=Task.IDLE, read=NOTHING_READ, moves=0,
+        )  # fmt: skip
+
+    def steps(self, state: State) -> Iterator[State]:
+        for index, router in enumerate(state.routers):
+            if router.alive:
+                yield from self._session_steps(state, index, router)
+                yield from self._writing_steps(state, index, router)
+        yield from self._migrator_steps(state)
+
+    # -- a router's session: crash, lapse, renew, adopt, acknowledge ----------------------------------------
+
+    def _session_steps(self, state: State, index: int, router: Router) -> Iterator[State]:
+        write = router.write
+        if index in self.scope.faulty:
+            if all(each.alive for each in state.routers):
+                yield _with(state, index, router._replace(alive=False, leased=False))
+            if router.leased:
+                broken = write and write._replace(lease_broken=True)
+                yield _with(state, index, router._replace(leased=False, write=broken))
+        if not router.leased:
+            if not write:
+                yield _with(state, index, _renewed(router, state))
+            return
+        if router.version < state.version:
+            yield _with(state, index, router._replace(phase=state.phase, version=state.version))
+        if router.acknowledged < router.version and (
+            not write or self._ask.drained(router.version, write.version)
+        ):
+            yield _with(state, index, router._replace(acknowledged=router.version))
+        if self.scope.holds_expire and state.phase in HELD:
+            yield from self._expired_hold(state)
+
+    def _expired_hold(self, state: State) -> Iterator[State]:
+        """Rule 11, at any moment of a hold: whatever the clocks say, it happens at one of them."""
+        if state.moves < self.scope.moves and self._may_move(state, HOLD_ENDS_IN[state.phase], overdue=True):
+            yield self._moved(state, HOLD_ENDS_IN[state.phase])
+
+    # -- a write ---------------------------------------------------------------------------------------------
+
+    def _writing_steps(self, state: State, index: int, router: Router) -> Iterator[State]:
+        write = router.write
+        if write:
+            unbroken = self._ask.unbroken(router.leased, write.lease_broken)
+            if not unbroken and write.stage in _REACHES_A_STORE:
+                state = state._replace(settled=UNPROMISED)
+            yield from self._write_steps[write.stage](state, index, router, write, unbroken)
+        elif router.leased and router.phase not in HELD and router.begun < (index + 1) * self.scope.writes:
+            value = router.begun + 1
+            before = (*state.answered_before[: value - 1], state.answered, *state.answered_before[value:])
+            begun = router._replace(
+                write=Write(value, Stage.BEGIN, router.phase, router.version), begun=value
+            )
+            yield _with(state, index, begun)._replace(
+                answered_before=before, settled=min(UNDECIDED, state.settled)
+            )
+
+    def _begin(
+        self, state: State, index: int, router: Router, write: Write, unbroken: bool
+    ) -> Iterator[State]:
+        if write.phase not in SECONDARY:
+            written = _stored(state, PRIMARY[write.phase], write.value)
+            yield _with(written, index, _at(router, write, Stage.VALIDATE))
+        elif not unbroken:
+            yield _with(state, index, _at(router, write, Stage.AGAIN))
+        else:
+            rest = _tokens_but(state, index)
+            overlapped = self._ask.overlaps(len(rest))
+            at_once = overlapped and self.scope.overlap_marks_at_once
+            flagged = overlapped and not at_once
+            others = frozenset(token._replace(overlapped=True) for token in rest) if flagged else rest
+            registered = state._replace(
+                tokens=others | {Token(index, flagged)}, touched=True, debt=state.debt or at_once
+            )
+            yield _with(registered, index, _at(router, write, Stage.SENT))
+
+    def _sent(
+        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
+    ) -> Iterator[State]:
+        first = _stored(state, PRIMARY[write.phase], write.value)
+        yield _with(first, index, _at(router, write, Stage.PRIMARY_DONE))
+        second = _stored(state, SECONDARY[write.phase], write.value)
+        yield _with(second, index, _at(router, write, Stage.SECONDARY_DONE))
+        yield _with(state, index, _at(router, write, Stage.SECONDARY_DONE, failed=True))
+        if self.scope.stores_fail:
+            yield _with(state, index, _at(router, write, Stage.PRIMARY_FAILED, failed=True))
+
+    def _primary_done(
+        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
+    ) -> Iterator[State]:
+        both = _stored(state, SECONDARY[write.phase], write.value)
+        yield _with(both, index, _at(router, write, Stage.BOTH_DONE))
+        yield _with(state, index, _at(router, write, Stage.BOTH_DONE, failed=True))
+
+    def _secondary_done(
+        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
+    ) -> Iterator[State]:
+        both = _stored(state, PRIMARY[write.phase], write.value)
+        yield _with(both, index, _at(router, write, Stage.BOTH_DONE))
+        if self.scope.stores_fail:
+            yield _with(state, index, _at(router, write, Stage.FAILED, failed=True))
+
+    def _primary_failed(
+        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
+    ) -> Iterator[State]:
+        yield _with(
+            _stored(state, SECONDARY[write.phase], write.value), index, _at(router, write, Stage.FAILED)
+        )
+        yield _with(state, index, _at(router, write, Stage.FAILED))
+
+    def _settle_token(
+        self, state: State, index: int, router: Router, write: Write, unbroken: bool
+    ) -> Iterator[State]:
+        primary_ok = write.stage is not Stage.FAILED
+        debt = self._ask.leaves_debt(primary_ok, not write.store_failed, unbroken)
+        overlapped = Token(index, True) in state.tokens
+        ended = state._replace(
+            tokens=_tokens_but(state, index), touched=True, debt=state.debt or debt or overlapped
+        )
+        failed = self._ask.verdict(unbroken, primary_ok) is Verdict.FAIL
+        after = router._replace(write=None) if failed else _at(router, write, Stage.VALIDATE)
+        yield _with(ended, index, after)
+
+    def _validate(
+        self, state: State, index: int, router: Router, write: Write, unbroken: bool
+    ) -> Iterator[State]:
+        if self._ask.verdict(unbroken, True) is Verdict.ANSWER:
+            answered = state.answered | {write.value}
+            yield _with(state, index, router._replace(write=None))._replace(answered=answered)
+        else:
+            yield _with(state, index, _at(router, write, Stage.AGAIN))
+
+    def _again(
+        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
+    ) -> Iterator[State]:
+        """The lease was lost on the way: renew it, adopt the map, do the write again under its phase."""
+        renewed = _renewed(router, state)
+        stage = Write(write.value, Stage.AGAIN, state.phase, state.version)
+        if state.phase not in HELD:
+            yield _with(state, index, renewed._replace(write=stage._replace(stage=Stage.BEGIN)))
+        yield _with(state, index, renewed._replace(write=stage))
+
+    # -- the migrator ----------------------------------------------------------------------------------------
+
+    def _migrator_steps(self, state: State) -> Iterator[State]:
+        match state.task:
+            case Task.BARRIER:
+                if self._barrier_passed(state):
+                    yield self._reaped(state)._replace(task=Task.IDLE)
+            case Task.IDLE:
+                yield from self._idle_steps(state)
+            case Task.COPY_READ | Task.PAY_READ:
+                written = _stored(state, OTHER[state.phase], state.read)
+                task = Task.COPY_WRITTEN if state.task is Task.COPY_READ else Task.PAY_WRITTEN
+                yield written._replace(task=task, read=NOTHING_READ)
+            case Task.COPY_WRITTEN | Task.PAY_WRITTEN:
+                reaped = self._reaped(state)
+                stays = self._ask.mark_stays(reaped.touched, bool(reaped.tokens))
+                older = reaped.debt and state.task is Task.COPY_WRITTEN
+                yield reaped._replace(task=Task.IDLE, synced=True, debt=older or stays)
+
+    def _idle_steps(self, state: State) -> Iterator[State]:
+        if state.moves < self.scope.moves:
+            for to in NEIGHBOURS[state.phase]:
+                if self._may_move(state, to, overdue=False):
+                    yield self._moved(state, to)._replace(task=Task.BARRIER)
+        primary = state.stores[PRIMARY[state.phase]]
+        if state.phase in SECONDARY and not state.synced:
+            yield state._replace(task=Task.COPY_READ, read=primary, touched=False)
+        if state.debt and state.synced and state.phase not in SETTLED:
+            yield state._replace(task=Task.PAY_READ, read=primary, touched=False)
+        reaped = self._reaped(state)
+        if reaped is not state:
+            yield reaped
+
+    def _barrier_passed(self, state: State) -> bool:
+        one, two = state.routers
+        return self._ask.barrier_passed(
+            (one.acknowledged, two.acknowledged), (one.leased, two.leased), state.version
+        )
+
+    def _may_move(self, state: State, to: Phase, *, overdue: bool) -> bool:
+        passed = self._barrier_passed(state)
+        return self._ask.may_move(
+            state.phase, to, state.synced, len(state.tokens), state.debt, passed, overdue
+        )
+
+    def _moved(self, state: State, to: Phase) -> State:
+        synced = self._ask.stays_synced(to, state.synced)
+        return state._replace(phase=to, version=state.version + 1, moves=state.moves + 1, synced=synced)
+
+    def _reaped(self, state: State) -> State:
+        if not state.tokens:
+            return state
+        left = frozenset(token for token in state.tokens if state.routers[token.router].leased)
+        gone = len(state.tokens) - len(left)
+        if not gone:
+            return state
+        marked = self._ask.reaped(len(state.tokens), state.debt, gone)
+        return state._replace(tokens=left, debt=state.debt or marked, touched=state.touched or marked)
+
+
+_REACHES_A_STORE = frozenset(
+    {Stage.BEGIN, Stage.SENT, Stage.PRIMARY_DONE, Stage.SECONDARY_DONE, Stage.PRIMARY_FAILED}
+)
+
+
+def _with(state: State, index: int, router: Router) -> State:
+    one, two = state.routers
+    return state._replace(routers=(one, router) if index else (router, two))
+
+
+def _stored(state: State, slot: int, value: int) -> State:
+    old, new = state.stores
+    return state._replace(stores=(old, value) if slot else (value, new))
+
+
+def _at(router: Router, write: Write, stage: Stage, *, failed: bool = False) -> Router:
+    return router._replace(write=write._replace(stage=stage, store_failed=write.store_failed or failed))
+
+
+def _renewed(router: Router, state: State) -> Router:
+    return router._replace(
+        leased=True, phase=state.phase, version=state.version, acknowledged=state.version
+    )
+
+
+def _tokens_but(state: State, index: int) -> frozenset[Token]:
+    return frozenset(token for token in state.tokens if token.router != index)
+
+
+# -- what must never be ------------------------------------------------------------------------------------------
+
+
+def violation(state: State) -> str | None:
+    """Nothing answered is lost: a leased router never reads what an answered write has overwritten.
+
+    And what everybody has seen stays: with no write under way, all readers see one value.
+    """
+    for index, router in enumerate(state.routers):
+        if router.leased:
+            value = state.stores[PRIMARY[router.phase]]
+            if _superseded(value, state):
+                return f"router {index} in {router.phase} reads {value}, which an answered write had overwritten"
+            if state.settled >= 0 and value != state.settled:
+                return f"router {index} in {router.phase} reads {value} after {state.settled} was settled"
+    return None
+
+
+def _superseded(value: int, state: State) -> bool:
+    if value == 0:
+        return bool(state.answered)
+    return any(value in state.answered_before[answered - 1] for answered in state.answered)
+
+
+def _settle(state: State) -> State:
+    """With no write under way, what the primary holds is what every reader must see from now on."""
+    if state.settled != UNDECIDED or state.phase in HELD:
+        return state
+    if any(router.alive and router.write for router in state.routers):
+        return state
+    return state._replace(settled=state.stores[PRIMARY[state.phase]])
+
+
+# -- the search --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search found. `history` leads from the start to the violation, by a shortest way."""
+
+    violation: str | None
+    states: int
+    complete: bool
+    history: tuple[State, ...] = field(default=(), repr=False)
+
+    @property
+    def verdict(self) -> str:
+        if self.violation:
+            return "violated"
+        return "holds" if self.complete else "no violation found, search cut short"
+
+
+def explore(model: Model, limit: int = 10_000_000) -> Outcome:
+    """Every state that can be reached, nearest first, until one is wrong or `limit` is passed."""
+    start = model.initial()
+    came_from: dict[State, State | None] = {start: None}
+    frontier = deque([start])
+    with _no_collector():
+        while frontier:
+            state = frontier.popleft()
+            wrong = violation(state)
+            if wrong:
+                return Outcome(wrong, len(came_from), False, _history(state, came_from))
+            for step in model.steps(state):
+                successor = _settle(step)
+                if successor not in came_from:
+                    came_from[successor] = state
+                    frontier.append(successor)
+            if len(came_from) > limit:
+                return Outcome(None, len(came_from), False)
+    return Outcome(None, len(came_from), True)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """States are many and hold no cycles: looking for some takes a quarter of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _history(last: State, came_from: dict[State, State | None]) -> tuple[State, ...]:
+    history: list[State] = []
+    state: State | None = last
+    while state is not None:
+        history.append(state)
+        state = came_from[state]
+    return tuple(reversed(history))
