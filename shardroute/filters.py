@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from reprlib import repr as shown
 from typing import Any, TypeAlias
 
 from .errors import InvalidFilter
@@ -80,7 +81,7 @@ def parse(raw: object) -> Filter | None:
 
     Raises InvalidFilter with the path of what is wrong.
     """
-    if raw is None or raw == {}:
+    if raw is None or (isinstance(raw, Mapping) and not raw):
         return None
     return _parse_object(raw, "", 0)
 
@@ -89,7 +90,7 @@ def _parse_object(raw: object, path: str, depth: int) -> Filter:
     if depth > MAX_DEPTH:
         raise InvalidFilter(f"nested deeper than {MAX_DEPTH}", path=path)
     if not isinstance(raw, Mapping) or not raw:
-        raise InvalidFilter(f"expected an object with at least one key, got {raw!r}", path=path)
+        raise InvalidFilter(f"expected an object with at least one key, got {shown(raw)}", path=path)
     return _join([_parse_entry(key, value, path, depth) for key, value in raw.items()])
 
 
@@ -135,25 +136,32 @@ def _scalar(value: object, path: str) -> Scalar:
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidFilter(f"{value} is not a number that can be compared", path=path)
     if not isinstance(value, (str, bool, int, float)):
-        raise InvalidFilter(f"expected a string, number or boolean, got {value!r}", path=path)
+        raise InvalidFilter(f"expected a string, number or boolean, got {shown(value)}", path=path)
     return value
 
 
 def _number(value: object, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InvalidFilter(f"expected a finite number, got {value!r}", path=path)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _finite(value):
+        raise InvalidFilter(f"expected a finite number, got {shown(value)}", path=path)
     return value
+
+
+def _finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _scalars(value: object, path: str) -> tuple[Scalar, ...]:
     if not isinstance(value, (list, tuple)):
-        raise InvalidFilter(f"expected a list, got {value!r}", path=path)
+        raise InvalidFilter(f"expected a list, got {shown(value)}", path=path)
     return tuple(_scalar(item, f"{path}[{index}]") for index, item in enumerate(value))
 
 
 def _exists(field: str, operand: object, path: str) -> Filter:
     if not isinstance(operand, bool):
-        raise InvalidFilter(f"expected true or false, got {operand!r}", path=path)
+        raise InvalidFilter(f"expected true or false, got {shown(operand)}", path=path)
     return Exists(field) if operand else Not(Exists(field))
 
 

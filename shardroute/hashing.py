@@ -1,6 +1,6 @@
 """Stable hashes: the same answer in every process, Python version and platform.
 
-Changing any of these functions would move tenants or ids; `tests/test_hashing.py` pins golden values.
+Changing any of these functions would move tenants or ids; `tests/core/test_hashing.py` pins golden values.
 """
 
 from __future__ import annotations

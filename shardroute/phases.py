@@ -127,8 +127,8 @@ _INSTEAD: dict[tuple[str, Phase], str] = {
     ("verify", Phase.NEW): "its data is on the new cluster alone; `rollback` copies it back",
     ("verify", Phase.HOLD_OLD): "a cut-over is under way; `migrate` or `rollback` finishes it",
     ("verify", Phase.HOLD_NEW): "a cut-over is under way; `migrate` or `rollback` finishes it",
-    ("purge", Phase.DUAL_OLD): "both clusters are in use; `abort` or `complete` comes first",
-    ("purge", Phase.HOLD_OLD): "both clusters are in use; `abort` or `complete` comes first",
+    ("purge", Phase.DUAL_OLD): "both clusters are in use; `abort` or `migrate` comes first",
+    ("purge", Phase.HOLD_OLD): "both clusters are in use; `abort` or `migrate` comes first",
     ("purge", Phase.HOLD_NEW): "both clusters are in use; `complete` or `rollback` comes first",
     ("purge", Phase.DUAL_NEW): "both clusters are in use; `complete` comes first",
 }

@@ -44,15 +44,18 @@ def as_vector(values: VectorLike, *, what: str = "vector") -> Vector:
     Raises InvalidRecord on NaN, infinity, an empty vector or more than one dimension.
     """
     try:
-        vector = np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinity, which is refused below
+            vector = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidRecord(f"{what} is not a list of numbers: {error}") from error
     if vector.ndim != 1 or not vector.size:
         raise InvalidRecord(
             f"{what} has shape {vector.shape}; one dimension and at least one number is needed"
         )
     # The sum of squares is finite unless a component is not, or it overflows: then look closely.
-    if not math.isfinite(vector.dot(vector)) and not np.isfinite(vector).all():
+    with np.errstate(over="ignore"):
+        squares = vector.dot(vector)
+    if not math.isfinite(squares) and not np.isfinite(vector).all():
         raise InvalidRecord(f"{what} holds NaN or infinity at position {int(np.argmin(np.isfinite(vector)))}")
     return vector
 
@@ -65,6 +68,10 @@ def check_id(record_id: object) -> str:
         raise InvalidRecord(
             f"id {record_id[:40]!r}… has {len(record_id)} characters; at most {MAX_ID_LENGTH}, no NUL"
         )
+    try:
+        record_id.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRecord(f"id {record_id[:40]!r} cannot be written as UTF-8") from error
     return record_id
 
 
@@ -109,7 +116,10 @@ class SparseVector:
     values: Vector
 
     def __init__(self, indices: Sequence[int] | NDArray[Any], values: VectorLike) -> None:
-        places = np.asarray(indices)
+        try:
+            places = np.asarray(indices)
+        except ValueError as error:
+            raise InvalidRecord(f"sparse vector's indices are not a list: {error}") from error
         numbers = as_vector(values, what="sparse vector")
         if places.ndim != 1 or len(places) != len(numbers):
             raise InvalidRecord(f"sparse vector has {places.size} indices and {numbers.size} values")

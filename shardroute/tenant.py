@@ -117,7 +117,7 @@ class Tenant:
         return self._writer.write(self._sides, self._route(), operation, timeout)
 
     def _largest(self, limit: str) -> int:
-        return min(getattr(target.store.limits, limit) for target in self._route().targets)
+        return min(int(getattr(target.store.limits, limit)) for target in self._route().targets)
 
     async def _chosen(
         self, ids: Sequence[str] | None, condition: Mapping[str, Any] | None

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import LockLost, VerbRefused
 from ..rules import Journal as JournalCounts
 from .connection import Connections
-from .scripts import Scripts, translated
+from .scripts import Scripts
 
 
 class Begun(StrEnum):
@@ -28,6 +28,7 @@ class Window(StrEnum):
 
     COPY = "copy"
     PAY = "pay"
+    LOOK = "look"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +77,14 @@ class Journal:
 
     async def counts(self, tenant: str) -> JournalCounts:
         keys, redis = self._scripts.keys, self._connections.commands
-        with translated():
-            tokens: Any = await redis.hlen(keys.tokens(tenant))
-            debt: Any = await redis.scard(keys.debt(tenant))
+        tokens: Any = await self._scripts.ask(lambda: redis.hlen(keys.tokens(tenant)))
+        debt: Any = await self._scripts.ask(lambda: redis.scard(keys.debt(tenant)))
         return JournalCounts(tokens=int(tokens), debt=int(debt))
 
     async def some_debt(self, tenant: str, limit: int) -> list[str]:
         """Up to `limit` ids of debt, picked at random so that no id starves the others."""
-        with translated():
-            ids: Any = await self._connections.commands.srandmember(self._scripts.keys.debt(tenant), limit)
+        key, redis = self._scripts.keys.debt(tenant), self._connections.commands
+        ids: Any = await self._scripts.ask(lambda: redis.srandmember(key, limit))
         return [str(record_id) for record_id in ids or []]
 
     # -- the migrator, under its lock ------------------------------------------------------------------------
@@ -101,14 +101,14 @@ class Journal:
         kind: Window,
         ids: Sequence[str],
         checkpoint: Checkpoint | None = None,
-    ) -> int:
-        """After the write; how many of `ids` were touched meanwhile and are (still) debt."""
+    ) -> list[str]:
+        """After the write; which of `ids` were touched meanwhile and are (still) debt."""
         note = json.dumps([checkpoint.cursor, checkpoint.copied, checkpoint.epoch]) if checkpoint else ""
-        return int(_held(tenant, await self._scripts.run("close", tenant, fence, window, kind, note, *ids)))
+        return list(_held(tenant, await self._scripts.run("close", tenant, fence, window, kind, note, *ids)))
 
     async def checkpoint(self, tenant: str) -> Checkpoint:
-        with translated():
-            raw: Any = await self._connections.commands.hget(self._scripts.keys.copy(tenant), "checkpoint")
+        key, redis = self._scripts.keys.copy(tenant), self._connections.commands
+        raw: Any = await self._scripts.ask(lambda: redis.hget(key, "checkpoint"))
         return Checkpoint(*json.loads(raw)) if raw else Checkpoint()
 
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ControlPlaneUnavailable, LockLost, TenantLocked
+from ..errors import ControlPlaneUnavailable, LockLost, MigrationError, TenantLocked
 from .connection import Connections
-from .scripts import Scripts, translated
+from .scripts import Scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Locks:
         the block is cancelled and LockLost raised.
         """
         fence, taken_over = await self._acquire(tenant, owner, life)
+        quiet = False
         try:
             async with asyncio.TaskGroup() as group:
                 keeper = group.create_task(self._keep(tenant, fence, life), name=f"lock of {tenant}")
@@ -45,14 +46,17 @@ class Locks:
                     yield fence
                 finally:
                     keeper.cancel()
+            quiet = True
         except BaseExceptionGroup as group_error:
-            raise _leading(group_error) from group_error
+            leading = _leading(group_error)
+            quiet = isinstance(leading, MigrationError)
+            raise leading from group_error
         finally:
-            await asyncio.shield(self._release(tenant, fence))
+            await asyncio.shield(self._release(tenant, fence, quiet=quiet))
 
     async def state(self, tenant: str) -> LockState | None:
-        with translated():
-            raw: Any = await self._connections.commands.hgetall(self._scripts.keys.lock(tenant))
+        key, redis = self._scripts.keys.lock(tenant), self._connections.commands
+        raw: Any = await self._scripts.ask(lambda: redis.hgetall(key))
         return LockState(raw["owner"], int(raw["fence"]), float(raw["until"]) / 1000) if raw else None
 
     async def _acquire(self, tenant: str, owner: str, life: float) -> tuple[int, bool]:
@@ -72,9 +76,10 @@ class Locks:
             if answer[0] == "LOCK_LOST":
                 raise LockLost(f"tenant {tenant!r}: the lock ran out or was taken over; this migrator stops")
 
-    async def _release(self, tenant: str, fence: int) -> None:
+    async def _release(self, tenant: str, fence: int, *, quiet: bool) -> None:
+        """Gives the lock back. Not `quiet`: a request was perhaps cut off, and the next holder has to wait for it."""
         try:
-            await self._scripts.run("release", tenant, fence)
+            await self._scripts.run("release", tenant, fence, int(quiet))
         except ControlPlaneUnavailable:
             return  # it runs out by itself
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from ..config import ControlConfig
 from .connection import Connections
@@ -11,7 +11,7 @@ from .journal import Journal
 from .keys import Keys
 from .locks import Locks
 from .mapstore import MapStore
-from .scripts import Scripts
+from .scripts import Scripts, translated
 from .sessions import Sessions, server_time
 
 
@@ -25,10 +25,13 @@ class ControlPlane:
     keys: Keys
 
     @classmethod
-    def open(cls, config: ControlConfig) -> Self:
-        """Connects when it is first used. Raises ConfigError for an unusable namespace."""
+    def open(cls, config: ControlConfig, *, patience: float = 0.0) -> Self:
+        """Connects when it is first used. Raises ConfigError for an unusable namespace.
+
+        `patience`: for how many seconds every request to a Redis that is away is asked again.
+        """
         connections, keys = Connections.open(config), Keys(config.namespace)
-        scripts = Scripts(connections.commands, keys)
+        scripts = Scripts(connections.commands, keys, patience=patience)
         return cls(
             maps=MapStore(connections, scripts),
             sessions=Sessions(connections, scripts),
@@ -41,6 +44,12 @@ class ControlPlane:
     async def time(self) -> float:
         """Redis's clock, in seconds."""
         return await server_time(self.connections, self.keys.meta)
+
+    async def setting(self, name: str) -> str | None:
+        """A setting of the Redis server. Raises ShardrouteError where it does not tell (managed services)."""
+        with translated():
+            answer: Any = await self.connections.commands.config_get(name)
+        return str(answer[name]) if name in answer else None
 
     async def aclose(self) -> None:
         await self.connections.aclose()

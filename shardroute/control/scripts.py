@@ -6,12 +6,13 @@ Every script that changes something is repeatable (its head says how), so a lost
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+import stamina
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -21,6 +22,7 @@ from .keys import Keys
 
 AnyRedis = Redis | RedisCluster
 Argument = str | int | float
+_Answer = TypeVar("_Answer")
 
 
 @contextmanager
@@ -49,26 +51,41 @@ def source(name: str) -> tuple[str, str]:
 class Scripts:
     """The scripts of one namespace on one connection pool."""
 
-    def __init__(self, redis: AnyRedis, keys: Keys) -> None:
+    def __init__(self, redis: AnyRedis, keys: Keys, *, patience: float = 0.0) -> None:
+        """`patience`: for how many seconds a Redis that is away is asked again; 0 fails at once."""
         self._redis = redis
+        self._patience = patience
         self.keys = keys
 
     async def run(self, name: str, tenant: str = "", *arguments: Argument) -> list[Any]:
         """The script's answer. Raises ControlPlaneUnavailable; MapLost where the script finds no map."""
-        text, digest = source(name)
-        keys = self.keys.of(tenant)
-        arguments = tuple(arguments)
-        with translated():
-            try:
-                answer = await self._call("evalsha", digest, keys, arguments)
-            except NoScriptError:
-                answer = await self._call("eval", text, keys, arguments)
+        answer = await self.ask(lambda: self._run(name, tenant, arguments))
         if answer == ["LOST"]:
             raise MapLost(
                 f"the map of namespace {self.keys.namespace!r} is gone from Redis, or is another one; restore it. "
                 "Only if no tenant was ever moved may `shardroute init` make a new one."
             )
         return cast("list[Any]", answer)
+
+    async def ask(self, question: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Any request to Redis, its errors translated, with this object's patience."""
+        if not self._patience:
+            with translated():
+                return await question()
+        async for attempt in stamina.retry_context(
+            on=ControlPlaneUnavailable, attempts=None, timeout=self._patience, wait_initial=0.05, wait_max=1.0
+        ):
+            with attempt, translated():
+                return await question()
+        raise AssertionError("unreachable")  # the context returns or raises
+
+    async def _run(self, name: str, tenant: str, arguments: Sequence[Argument]) -> Any:
+        text, digest = source(name)
+        keys = self.keys.of(tenant)
+        try:
+            return await self._call("evalsha", digest, keys, arguments)
+        except NoScriptError:
+            return await self._call("eval", text, keys, arguments)
 
     async def _call(
         self, command: str, script: str, keys: Sequence[str], arguments: Sequence[Argument]

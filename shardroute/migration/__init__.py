@@ -1,0 +1,19 @@
+"""Moves tenants: preflight, copy, debt, verification, cut-over."""
+
+from .fleet import each
+from .migrator import Migrator, Options, Outcome
+from .observer import Observer, Silent, Stage
+from .preflight import session_problems
+from .verifier import Verification
+
+__all__ = [
+    "Migrator",
+    "Observer",
+    "Options",
+    "Outcome",
+    "Silent",
+    "Stage",
+    "Verification",
+    "each",
+    "session_problems",
+]

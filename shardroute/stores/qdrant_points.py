@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from ..errors import ClusterRejected, InvalidRecord
 from ..hashing import point_uuid
-from ..ports import Description
+from ..ports import Change, Description
 from ..records import (
     EMPTY,
     RESERVED_PREFIX,
@@ -25,7 +25,7 @@ from ..records import (
     as_vector,
 )
 from ..topology import IdScheme, Place, TenancyKind
-from .qdrant_filters import json_key, tenant_field
+from .qdrant_filters import json_key, tenant_field, within
 
 ID_KEY = f"{RESERVED_PREFIX}_id"
 """Payload key of a record's own id, where the point's id is derived from it (`ids = "mapped"`)."""
@@ -57,6 +57,11 @@ def point_id(place: Place, record_id: str) -> PointId | None:
     if place.ids is IdScheme.NATIVE:
         return native_id(record_id)
     return point_uuid(place.tenant, record_id)
+
+
+def point_ids(place: Place, ids: Iterable[str]) -> list[PointId]:
+    """The points' ids, without those that no point can have."""
+    return [held for name in ids if (held := point_id(place, name)) is not None]
 
 
 def misfit(place: Place, record: Record) -> str | None:
@@ -114,6 +119,31 @@ def to_vectors(
     if sparse is not None:
         named[place.sparse_name] = to_sparse(sparse)
     return named
+
+
+def shard_key(place: Place) -> str | None:
+    return place.tenant if place.tenancy.kind is TenancyKind.SHARD_KEY else None
+
+
+def moves(change: Change) -> bool:
+    """Whether it changes a vector."""
+    return change.vector is not None or change.sparse_vector is not None
+
+
+def set_payload(place: Place, held: PointId, metadata: Metadata) -> models.SetPayloadOperation:
+    """By filter, so that it can only be the tenant's point, and one that is not there is no error."""
+    own = within(place, ids=[held])
+    payload = models.SetPayload(payload=dict(metadata), filter=own, shard_key=shard_key(place))
+    return models.SetPayloadOperation(set_payload=payload)
+
+
+def update_vectors(place: Place, changes: Iterable[tuple[PointId, Change]]) -> models.UpdateVectorsOperation:
+    moved = [
+        models.PointVectors(id=held, vector=to_vectors(place, change.vector, change.sparse_vector))
+        for held, change in changes
+    ]
+    update = models.UpdateVectors(points=moved, update_filter=within(place), shard_key=shard_key(place))
+    return models.UpdateVectorsOperation(update_vectors=update)
 
 
 def to_sparse(sparse: SparseVector) -> models.SparseVector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,6 +19,7 @@ from shardroute.testing._qdrant_operations import OPERATIONS, Call, Operation
 from shardroute.testing._qdrant_store import QdrantStore
 from shardroute.testing.faults import FaultMiddleware, Faults
 
+NAMES = {name for operation in OPERATIONS for name in (operation.name, operation.kind)}
 ERRORS = (
     (
         re.compile(r"^Collection (?P<name>.+) not found$"),
@@ -72,13 +73,20 @@ def _fault_routes(faults: Faults) -> list[Route]:
 
     async def change(request: Request) -> Response:
         try:
-            faults.update(from_json(await request.body()))
-        except (ValueError, TypeError) as error:
+            wanted = from_json(await request.body())
+            _check_names(wanted.get("only") or ())
+            faults.update(wanted)
+        except (ValueError, TypeError, AttributeError) as error:
             return _refusal(400, str(error))
         return _answer(faults.as_json())
 
     handlers: dict[str, Callable[[Request], Awaitable[Response]]] = {"GET": show, "PUT": change}
     return [Route("/_faults", handler, methods=[method]) for method, handler in handlers.items()]
+
+
+def _check_names(names: Collection[str]) -> None:
+    if unknown := set(names) - NAMES:
+        raise ValueError(f"no such operation: {', '.join(map(str, unknown))}")
 
 
 def _status_and_message(error: Exception) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from qdrant_client import models
 from qdrant_client.local.payload_value_extractor import value_by_key
 from qdrant_client.local.utils import normalize_point_id
 
-PointId = int | str
+PointId = models.ExtendedPointId
 Payload = dict[str, Any]
 SortKey = tuple[str, int, int]
 """A point's UUID or "", its number or 0, its place in the collection: numbers come before UUIDs."""
@@ -26,7 +26,7 @@ MOST_FIELDS = 16
 
 def sort_key(point_id: PointId, place: int) -> SortKey:
     """Where a point stands in Qdrant's order of ids."""
-    return (point_id, 0, place) if isinstance(point_id, str) else ("", point_id, place)
+    return ("", point_id, place) if isinstance(point_id, int) else (str(point_id), 0, place)
 
 
 class SortedPoints:
@@ -144,17 +144,17 @@ class IndexedPayloads(list[Payload]):
 
     def __init__(self, payloads: list[Payload], ids: list[PointId]) -> None:
         super().__init__(payloads)
-        self.index = PointIndex(ids, self)
+        self.points = PointIndex(ids, self)
 
     def append(self, payload: Payload) -> None:
         """Take the payload of the next point."""
         super().append(payload)
-        self.index.note(len(self) - 1, {}, payload)
+        self.points.note(len(self) - 1, {}, payload)
 
     def __setitem__(self, place: Any, payload: Any) -> None:
         before = self[place]
         super().__setitem__(place, payload)
-        self.index.note(place, before, payload)
+        self.points.note(place, before, payload)
 
 
 def _as_list(clause: Any) -> list[Any]:

@@ -252,7 +252,9 @@ OPERATIONS = (
     Operation("update_collection", "admin", "PATCH", _ONE, update_collection),
     Operation("delete_collection", "admin", "DELETE", _ONE, delete_collection),
     Operation("create_payload_index", "admin", "PUT", f"{_ONE}/index", create_payload_index),
-    Operation("delete_payload_index", "admin", "DELETE", f"{_ONE}/index/{{field}}", delete_payload_index),
+    Operation(
+        "delete_payload_index", "admin", "DELETE", f"{_ONE}/index/{{field:path}}", delete_payload_index
+    ),
     Operation("create_shard_key", "admin", "PUT", f"{_ONE}/shards", create_shard_key),
     Operation("list_shard_keys", "admin", "GET", f"{_ONE}/shards", list_shard_keys),
     Operation("delete_shard_key", "admin", "POST", f"{_ONE}/shards/delete", delete_shard_key),

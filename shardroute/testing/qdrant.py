@@ -63,11 +63,16 @@ class QdrantServer:
         host: str = "127.0.0.1",
         seed: int = 0,
     ) -> None:
-        self.faults = Faults()
+        self._faults = Faults()
         self._address = (host, port)
         self._path = path
         self._collections = dict(collections or {})
         self._seed = seed
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong at the moment: set its fields, or `update` and `clear` it."""
+        return self._faults
 
     @property
     def url(self) -> str:
@@ -77,7 +82,7 @@ class QdrantServer:
     async def __aenter__(self) -> Self:
         host, port = self._address
         self._store = QdrantStore(self._path)
-        self._app = qdrant_app(self._store, self.faults, seed=self._seed)
+        self._app = qdrant_app(self._store, self._faults, seed=self._seed)
         self._server = LoopServer(self._app, host=host, port=port)
         try:
             for name, spec in self._collections.items():
@@ -123,10 +128,12 @@ def _whole(spec: CollectionSpec) -> models.CreateCollection:
 
 
 async def _serve(host: str, port: int, path: str | None, *, until_stdin_closes: bool) -> None:
-    async with until_told_to_stop(watch_stdin=until_stdin_closes) as stop:
-        async with QdrantServer(port, path, host=host) as server:
-            print(f"{LISTENING}{server.url}", flush=True)  # noqa: T201 - what the starter waits for
-            await stop.wait()
+    async with (
+        until_told_to_stop(watch_stdin=until_stdin_closes) as stop,
+        QdrantServer(port, path, host=host) as server,
+    ):
+        print(f"{LISTENING}{server.url}", flush=True)  # noqa: T201 - what the starter waits for
+        await stop.wait()
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,33 +1,23 @@
 """The migration protocol as an explicit-state model, over the project's own tables and rules.
 
 One tenant, one record, two routers with stale views and a migrator that walks the line of phases in either
-direction. Every interleaving of every atomic step is explored, breadth first, with router crashes, lapsed
-leases, late writes and failed writes. Whatever has to be decided is decided by `shardroute.phases` and
-`shardroute.rules`; `Rules` lets a substitute stand in for one of them, to show what that rule is for.
-
-    python -m tests.model.protocol_model            # the whole protocol, then each rule switched off in turn
-    python -m tests.model.protocol_model --trace    # and the shortest history that each omission spoils
+direction. Every interleaving of every atomic step may be explored (`search.explore`), with router crashes,
+lapsed leases, late writes and failed writes. What a phase does is read from `shardroute.phases`; whatever has
+to be decided is asked of `shardroute.rules` (`decisions`). Run ``python -m tests.model`` for a table.
 """
 
 from __future__ import annotations
 
-import gc
-import sys
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from shardroute import rules
 from shardroute.phases import EFFECTS, HOLD_ENDS_IN, NEIGHBOURS, Phase, Side
-from shardroute.rules import Journal, Lease, Session, Verdict
+from shardroute.rules import Verdict
 
-RECORD = "record"
-NOW, FOREVER, LONG_AGO = 0.0, 1.0, -1.0
+from .decisions import Decisions, Rules
+
 SLOT = {Side.OLD: 0, Side.NEW: 1}
 PRIMARY = {phase: SLOT[effect.primary] for phase, effect in EFFECTS.items()}
 OTHER = {phase: SLOT[effect.primary.other] for phase, effect in EFFECTS.items()}
@@ -107,107 +97,20 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The project's decisions. Replace one to switch it off."""
-
-    refusal: Callable[..., rules.Refusal | None] = rules.refusal
-    lagging: Callable[..., list[str]] = rules.lagging
-    drained: Callable[..., bool] = rules.drained
-    lease_unbroken: Callable[..., bool] = rules.lease_unbroken
-    verdict: Callable[..., Verdict] = rules.verdict
-    leaves_debt: Callable[..., bool] = rules.leaves_debt
-    overlaps: Callable[..., bool] = rules.overlaps
-    mark_stays: Callable[..., bool] = rules.mark_stays
-    reaped: Callable[..., Journal] = rules.reaped
-    stays_synced: Callable[..., bool] = rules.stays_synced
-
-
-def _refusal_without_debt(phase: Phase, to: Phase, **known: Any) -> rules.Refusal | None:
-    return rules.refusal(phase, to, **(known | {"journal": Journal()}))
-
-
-WITHOUT: dict[str, Rules] = {
-    "barrier": Rules(lagging=lambda sessions, version, now: []),
-    "drain": Rules(drained=lambda version, began: True),
-    "validate": Rules(verdict=lambda unbroken, primary_ok: rules.verdict(unbroken=True, primary_ok=primary_ok)),
-    "journal": Rules(leaves_debt=lambda **_: False),
-    "overlap": Rules(overlaps=lambda ids_in_flight, record_id: False),
-    "touch": Rules(mark_stays=lambda **_: False),
-    "reap": Rules(reaped=lambda journal, gone: replace(journal, tokens=journal.tokens - gone)),
-    "debt": Rules(refusal=_refusal_without_debt),
-}
-"""Every rule that can be left out, as the project's functions with one of them replaced."""
-
-
-@dataclass(frozen=True)
 class Scope:
-    """How much is explored: `faulty` routers may crash and lose their leases, others may not."""
+    """How much may happen."""
 
     writes: int = 1
+    """Of each router."""
     moves: int = 3
     faulty: frozenset[int] = frozenset()
+    """The routers that may crash and lose their leases."""
     start: Phase = Phase.OLD
-    stores_fail: bool = True
+    primaries_fail: bool = True
     holds_expire: bool = False
+    """Whether a router may end a hold (rule 11); it counts as a move."""
     overlap_marks_at_once: bool = False
-
-
-class Decisions:
-    """The rules, asked in the model's terms. They are pure, so each answer is kept."""
-
-    def __init__(self, given: Rules) -> None:
-        self._rules = given
-        self.barrier_passed = cache(self._barrier_passed)
-        self.may_move = cache(self._may_move)
-        self.drained = cache(self._drained)
-        self.unbroken = cache(self._unbroken)
-        self.verdict = cache(self._verdict)
-        self.leaves_debt = cache(self._leaves_debt)
-        self.overlaps = cache(self._overlaps)
-        self.mark_stays = cache(self._mark_stays)
-        self.reaped = cache(self._reaped)
-        self.stays_synced = cache(self._stays_synced)
-
-    def _barrier_passed(self, acknowledged: tuple[int, int], leased: tuple[bool, bool], version: int) -> bool:
-        sessions = [
-            Session(str(router), seen, FOREVER if held else LONG_AGO)
-            for router, (seen, held) in enumerate(zip(acknowledged, leased, strict=True))
-        ]
-        return not self._rules.lagging(sessions, version, NOW)
-
-    def _may_move(
-        self, phase: Phase, to: Phase, synced: bool, tokens: int, debt: bool, passed: bool, overdue: bool
-    ) -> bool:
-        journal = Journal(tokens=tokens, debt=int(debt))
-        why_not = self._rules.refusal(
-            phase, to, synced=synced, journal=journal, barrier_passed=passed, hold_overdue=overdue
-        )
-        return why_not is None
-
-    def _drained(self, version: int, began: int) -> bool:
-        return self._rules.drained(version, [began])
-
-    def _unbroken(self, leased: bool, broken: bool) -> bool:
-        lease = Lease(until=FOREVER if leased else LONG_AGO, generation=int(broken))
-        return self._rules.lease_unbroken(lease, 0, NOW)
-
-    def _verdict(self, unbroken: bool, primary_ok: bool) -> Verdict:
-        return self._rules.verdict(unbroken=unbroken, primary_ok=primary_ok)
-
-    def _leaves_debt(self, primary_ok: bool, secondary_ok: bool, unbroken: bool) -> bool:
-        return self._rules.leaves_debt(primary_ok=primary_ok, secondary_ok=secondary_ok, unbroken=unbroken)
-
-    def _overlaps(self, tokens: int) -> bool:
-        return self._rules.overlaps({RECORD: tokens}, RECORD)
-
-    def _mark_stays(self, touched: bool, in_flight: bool) -> bool:
-        return self._rules.mark_stays(touched_since_read=touched, in_flight=in_flight)
-
-    def _reaped(self, tokens: int, debt: bool, gone: int) -> bool:
-        return self._rules.reaped(Journal(tokens=tokens, debt=int(debt)), gone).debt > debt
-
-    def _stays_synced(self, to: Phase, synced: bool) -> bool:
-        return self._rules.stays_synced(to, synced=synced)
+    """Whether overlapping writes are debt as soon as the second begins, rather than when they end (rule 6)."""
 
 
 class Model:
@@ -318,7 +221,7 @@ class Model:
         second = _stored(state, SECONDARY[write.phase], write.value)
         yield _with(second, index, _at(router, write, Stage.SECONDARY_DONE))
         yield _with(state, index, _at(router, write, Stage.SECONDARY_DONE, failed=True))
-        if self.scope.stores_fail:
+        if self.scope.primaries_fail:
             yield _with(state, index, _at(router, write, Stage.PRIMARY_FAILED, failed=True))
 
     def _primary_done(
@@ -333,7 +236,7 @@ class Model:
     ) -> Iterator[State]:
         both = _stored(state, PRIMARY[write.phase], write.value)
         yield _with(both, index, _at(router, write, Stage.BOTH_DONE))
-        if self.scope.stores_fail:
+        if self.scope.primaries_fail:
             yield _with(state, index, _at(router, write, Stage.FAILED, failed=True))
 
     def _primary_failed(
@@ -348,7 +251,10 @@ class Model:
         self, state: State, index: int, router: Router, write: Write, unbroken: bool
     ) -> Iterator[State]:
         primary_ok = write.stage is not Stage.FAILED
-        debt = self._ask.leaves_debt(primary_ok, not write.store_failed, unbroken)
+        secondary_ok = not (
+            primary_ok and write.store_failed
+        )  # with a failed primary, the rule may not rely on it
+        debt = self._ask.leaves_debt(primary_ok, secondary_ok, unbroken)
         overlapped = Token(index, True) in state.tokens
         ended = state._replace(
             tokens=_tokens_but(state, index), touched=True, debt=state.debt or debt or overlapped
@@ -456,9 +362,7 @@ def _at(router: Router, write: Write, stage: Stage, *, failed: bool = False) -> 
 
 
 def _renewed(router: Router, state: State) -> Router:
-    return router._replace(
-        leased=True, phase=state.phase, version=state.version, acknowledged=state.version
-    )
+    return router._replace(leased=True, phase=state.phase, version=state.version, acknowledged=state.version)
 
 
 def _tokens_but(state: State, index: int) -> frozenset[Token]:
@@ -477,7 +381,9 @@ def violation(state: State) -> str | None:
         if router.leased:
             value = state.stores[PRIMARY[router.phase]]
             if _superseded(value, state):
-                return f"router {index} in {router.phase} reads {value}, which an answered write had overwritten"
+                return (
+                    f"router {index} in {router.phase} reads {value}, which an answered write had overwritten"
+                )
             if state.settled >= 0 and value != state.settled:
                 return f"router {index} in {router.phase} reads {value} after {state.settled} was settled"
     return None
@@ -489,71 +395,10 @@ def _superseded(value: int, state: State) -> bool:
     return any(value in state.answered_before[answered - 1] for answered in state.answered)
 
 
-def _settle(state: State) -> State:
+def settled(state: State) -> State:
     """With no write under way, what the primary holds is what every reader must see from now on."""
     if state.settled != UNDECIDED or state.phase in HELD:
         return state
     if any(router.alive and router.write for router in state.routers):
         return state
     return state._replace(settled=state.stores[PRIMARY[state.phase]])
-
-
-# -- the search --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a search found. `history` leads from the start to the violation, by a shortest way."""
-
-    violation: str | None
-    states: int
-    complete: bool
-    history: tuple[State, ...] = field(default=(), repr=False)
-
-    @property
-    def verdict(self) -> str:
-        if self.violation:
-            return "violated"
-        return "holds" if self.complete else "no violation found, search cut short"
-
-
-def explore(model: Model, limit: int = 10_000_000) -> Outcome:
-    """Every state that can be reached, nearest first, until one is wrong or `limit` is passed."""
-    start = model.initial()
-    came_from: dict[State, State | None] = {start: None}
-    frontier = deque([start])
-    with _no_collector():
-        while frontier:
-            state = frontier.popleft()
-            wrong = violation(state)
-            if wrong:
-                return Outcome(wrong, len(came_from), False, _history(state, came_from))
-            for step in model.steps(state):
-                successor = _settle(step)
-                if successor not in came_from:
-                    came_from[successor] = state
-                    frontier.append(successor)
-            if len(came_from) > limit:
-                return Outcome(None, len(came_from), False)
-    return Outcome(None, len(came_from), True)
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """States are many and hold no cycles: looking for some takes a quarter of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _history(last: State, came_from: dict[State, State | None]) -> tuple[State, ...]:
-    history: list[State] = []
-    state: State | None = last
-    while state is not None:
-        history.append(state)
-        state = came_from[state]
-    return tuple(reversed(history))

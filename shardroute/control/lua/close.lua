@@ -1,13 +1,17 @@
--- Closes a window (rules 7, 9). ARGV: fence, window, 'copy' or 'pay', checkpoint (JSON or ''), ids…
--- Copied ids that were touched meanwhile become debt; paid ids that were not are forgiven. Repeatable.
+-- Closes a window (rules 7, 9). ARGV: fence, window, kind, checkpoint (JSON or ''), ids…
+-- Answers the ids that a token touched since the window was opened, or is in flight on.
+-- 'copy': those become debt. 'pay': the others are forgiven. 'look': nothing changes, and debt counts as touched.
+-- Repeatable.
 local fence, window, kind, checkpoint = unpack(ARGV, 1, 4)
 if not holds_lock(fence) then return {'LOCK_LOST'} end
-local stayed = 0
+local stayed = {}
 for index = 5, #ARGV do
   local id = ARGV[index]
   local touched = tonumber(redis.call('ZSCORE', TOUCHED, id) or '-1') >= tonumber(window)
-  if touched or redis.call('HEXISTS', FLYING, id) == 1 then
-    stayed = stayed + 1
+    or redis.call('HEXISTS', FLYING, id) == 1
+    or (kind == 'look' and redis.call('SISMEMBER', DEBT, id) == 1)
+  if touched then
+    stayed[#stayed + 1] = id
     if kind == 'copy' then redis.call('SADD', DEBT, id) end
   elseif kind == 'pay' then
     redis.call('SREM', DEBT, id)

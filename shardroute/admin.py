@@ -1,0 +1,259 @@
+"""The admin verbs as async functions. The script `shardroute` is a thin wrapper of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from .clusters import connected
+from .config import Config
+from .control import ControlPlane, SessionState
+from .errors import ConfigError, ShardrouteError, VerbRefused
+from .migration import Migrator, Observer, Options, Outcome, Verification, session_problems
+from .phases import EFFECTS, Phase
+from .ports import Store
+from .records import check_id
+from .shardmap import ShardMap, Standing
+from .topology import Topology, check_tenant
+
+_PATIENCE = 30.0  # seconds that an admin verb waits for a Redis that is away
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TenantStatus:
+    """One tenant, as the map and the journal have it. `holder`: who works on it now."""
+
+    tenant: str
+    shard: int
+    phase: Phase
+    epoch: int
+    synced: bool
+    debt: int = 0
+    tokens: int = 0
+    holder: str | None = None
+    overdue: bool = False
+
+    @property
+    def half_done(self) -> bool:
+        return not EFFECTS[self.phase].settled
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """What `doctor` found. `notes` say what to do; `problems` are those of them that are wrong, not just under way."""
+
+    version: int = 0
+    incarnation: str = ""
+    sessions: list[SessionState] = field(default_factory=list)
+    half_done: list[TenantStatus] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Admin:
+    """All verbs on one configuration: `async with Admin.open(config) as admin`."""
+
+    def __init__(
+        self, config: Config, plane: ControlPlane, stores: Mapping[str, Store], migrator: Migrator
+    ) -> None:
+        self.config = config
+        self._plane = plane
+        self._stores = stores
+        self._migrator = migrator
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, config: Config, *, observer: Observer | None = None, stores: Mapping[str, Store] | None = None
+    ) -> AsyncIterator[Self]:
+        """Connects to Redis and the clusters (unless ready `stores` are given) and closes them again."""
+        async with AsyncExitStack() as stack:
+            plane = ControlPlane.open(config.control, patience=_PATIENCE)
+            stack.push_async_callback(plane.aclose)
+            opened = (
+                stores if stores is not None else await stack.enter_async_context(connected(config.clusters))
+            )
+            yield cls(config, plane, opened, Migrator(plane, config, opened, observer))
+
+    # -- looking -----------------------------------------------------------------------------------------------
+
+    async def map(self) -> ShardMap:
+        """The map, if it was made for this configuration. Raises MapLost, ConfigError."""
+        shard_map, made_for = await self._plane.maps.load()
+        if made_for != self.config.digest():
+            raise ConfigError(
+                f"the map of namespace {self.config.control.namespace!r} was made for other topologies than this "
+                f"configuration has.\n  map:           {made_for}\n  configuration: {self.config.digest()}"
+            )
+        return shard_map
+
+    async def tenants(self, phases: Iterable[Phase] | None = None) -> list[str]:
+        """Every tenant that has a record in the map or data on either side, sorted; only those in `phases`."""
+        shard_map = await self.map()
+        names = set(shard_map.tenants)
+        for topology in (self.config.route.old, self.config.route.new):
+            names |= {tenant async for tenant in self._with_data(topology)}
+        wanted = set(Phase) if phases is None else set(phases)
+        return sorted(name for name in names if self.config.route.standing(shard_map, name).phase in wanted)
+
+    async def status(self, tenants: Sequence[str] | None = None) -> list[TenantStatus]:
+        """Where tenants stand: those named, or all."""
+        names = [check_tenant(name) for name in tenants] if tenants else await self.tenants()
+        shard_map = await self.map()
+        now = await self._plane.time()
+        return [await self._status(name, self.config.route.standing(shard_map, name), now) for name in names]
+
+    async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
+        """What stands against moving the tenant; an empty list if nothing does. Changes nothing."""
+        await self.map()
+        return await self._migrator.plan(check_tenant(tenant), purge_target=purge_target)
+
+    async def doctor(self) -> Diagnosis:
+        """What is half-done, who holds it, which sessions lag, how much debt, and what ails Redis or a cluster."""
+        found = Diagnosis()
+        shard_map = await self.map()
+        found.version, found.incarnation = shard_map.version, shard_map.incarnation
+        found.sessions = await self._plane.sessions.all()
+        found.problems += await session_problems(self._plane)
+        found.problems += await self._cluster_problems()
+        found.notes += await self._redis_notes()
+        moving = [name for name, standing in shard_map.tenants.items() if not EFFECTS[standing.phase].settled]
+        found.half_done = await self.status(moving) if moving else []
+        _diagnose_sessions(found)
+        _diagnose_tenants(found)
+        return found
+
+    # -- moving ------------------------------------------------------------------------------------------------
+
+    async def init(self) -> bool:
+        """Makes the map of a new deployment; False if there was one (for the same configuration) already."""
+        if await self._plane.maps.create(self.config.digest()):
+            return True
+        await self.map()
+        return False
+
+    async def move(self, verb: str, tenant: str, options: Options | None = None) -> Outcome:
+        """`migrate`, `rollback`, `abort` or `complete`. Raises MigrationError and Unavailable; may be run again."""
+        await self.map()
+        return await self._migrator.run(verb, check_tenant(tenant), options)
+
+    async def verify(self, tenant: str, *, repair: bool = False) -> Verification:
+        """Compares every record of both sides; with `repair`, brings those that differ to the secondary."""
+        await self.map()
+        return await self._migrator.verify(check_tenant(tenant), repair=repair)
+
+    async def purge(self, tenant: str) -> int:
+        """Deletes the tenant's data on the cluster that it is not on; how many records."""
+        await self.map()
+        return await self._migrator.purge(check_tenant(tenant))
+
+    async def touch(self, tenant: str, ids: Sequence[str]) -> int:
+        """Notes that something outside wrote these ids on the primary: they are copied again. How many.
+
+        A tenant on one cluster needs no note: 0.
+        """
+        await self.map()
+        check_tenant(tenant)
+        for record_id in ids:
+            check_id(record_id)
+        try:
+            for start in range(0, len(ids), _BATCH):
+                batch = ids[start : start + _BATCH]
+                await self._plane.journal.mark(tenant, self.config.route.old.shard(tenant), batch)
+        except VerbRefused:
+            return 0
+        return len(ids)
+
+    async def repair(self, tenant: str) -> Outcome:
+        """Ends overdue holds, reaps tokens of the dead and pays debt, without moving the tenant on."""
+        await self.map()
+        return await self._migrator.repair(check_tenant(tenant))
+
+    async def evict(self, session: str) -> bool:
+        """Ends a session that is known to be dead, so that no barrier waits for its lease."""
+        return await self._plane.sessions.leave(session)
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    async def _with_data(self, topology: Topology) -> AsyncIterator[str]:
+        store = self._stores[topology.placement.cluster]
+        async for tenant in store.tenants(topology.placement, topology.collections()):
+            yield tenant
+
+    async def _status(self, tenant: str, standing: Standing, now: float) -> TenantStatus:
+        counts = await self._plane.journal.counts(tenant)
+        lock = await self._plane.locks.state(tenant)
+        return TenantStatus(
+            tenant=tenant,
+            shard=self.config.route.old.shard(tenant),
+            phase=standing.phase,
+            epoch=standing.epoch,
+            synced=standing.synced,
+            debt=counts.debt,
+            tokens=counts.tokens,
+            holder=lock.owner if lock is not None and lock.until > now else None,
+            overdue=standing.hold_until is not None and standing.hold_until < now,
+        )
+
+    async def _cluster_problems(self) -> list[str]:
+        found = []
+        for store in self._stores.values():
+            try:
+                await store.ping()
+            except ShardrouteError as error:
+                found.append(str(error))
+        return found
+
+    async def _redis_notes(self) -> list[str]:
+        """A Redis that forgets would forget where tenants are."""
+        try:
+            policy = await self._setting("maxmemory-policy")
+            durable = await self._setting("appendonly")
+        except ShardrouteError:
+            return [
+                "Redis does not say how it is configured: see to `maxmemory-policy noeviction` and persistence"
+            ]
+        return [
+            *(
+                []
+                if policy in ("noeviction", None)
+                else [f"Redis may evict the map: maxmemory-policy is {policy}"]
+            ),
+            *(
+                []
+                if durable in ("yes", None)
+                else ["Redis keeps no append-only file: a restart may lose the map"]
+            ),
+        ]
+
+    async def _setting(self, name: str) -> str | None:
+        answer: Any = await self._plane.setting(name)
+        return str(answer) if answer is not None else None
+
+
+def _diagnose_sessions(found: Diagnosis) -> None:
+    for session in found.sessions:
+        if session.alive and session.acknowledged < found.version:
+            found.notes.append(
+                f"session {session.id} has acknowledged version {session.acknowledged} of {found.version}; its lease "
+                f"ends in {session.remaining:.0f} s. If you know it dead: `shardroute doctor --evict {session.id}`"
+            )
+
+
+def _diagnose_tenants(found: Diagnosis) -> None:
+    for status in found.half_done:
+        if status.overdue:
+            found.problems.append(
+                f"tenant {status.tenant} is in an overdue hold ({status.phase}): `doctor --repair`"
+            )
+        elif status.holder is None and status.phase is Phase.DUAL_OLD and not status.synced:
+            found.notes.append(
+                f"tenant {status.tenant} was left half-copied: `shardroute migrate {status.tenant}`"
+            )
+        if status.debt and status.holder is None:
+            found.notes.append(
+                f"tenant {status.tenant} has {status.debt} ids of debt: `doctor --repair` pays it"
+            )

@@ -1,0 +1,70 @@
+"""Paying debt: bringing ids whose two sides may differ from the primary to the secondary (rules 8 and 9)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..control import Window
+from ..routing import Target
+from ..rules import Journal
+from ..shardmap import Standing
+from ..telemetry import debt_paid
+from .observer import Stage
+from .work import Work
+
+_BATCH = 256
+_PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, while every id left is in flight
+
+
+class Payer:
+    """Pays what there is. Idempotent; raises ClusterUnavailable, ClusterRejected, LockLost."""
+
+    def __init__(self, work: Work, standing: Standing) -> None:
+        self._work = work
+        self._primary, self._secondary = work.pair(standing)
+
+    async def pay(self, patience: float) -> Journal:
+        """Pays until nothing is left, or for `patience` seconds while writes keep touching it; what is left then."""
+        work, loop = self._work, asyncio.get_running_loop()
+        until, idle = loop.time() + patience, 0
+        left = await self._left()
+        work.observer.stage(work.tenant, Stage.DEBT, left.debt)
+        while (left.debt or left.tokens) and loop.time() < until:
+            paid = await self._pay_some()
+            idle = 0 if paid else min(idle + 1, len(_PAUSES))
+            if idle:
+                await asyncio.sleep(_PAUSES[idle - 1])
+            left = await self._left()
+        return left
+
+    async def _left(self) -> Journal:
+        await self._work.plane.journal.reap(self._work.tenant)
+        return await self._work.plane.journal.counts(self._work.tenant)
+
+    async def _pay_some(self) -> int:
+        """One batch; how many marks went."""
+        work = self._work
+        ids = await work.plane.journal.some_debt(work.tenant, _BATCH)
+        if not ids:
+            return 0
+        window = await work.open_window()
+        await bring(work, self._primary, self._secondary, ids)
+        stayed = await work.plane.journal.close_window(work.tenant, work.fence, window, Window.PAY, ids)
+        paid = len(ids) - len(stayed)
+        debt_paid.add(paid)
+        work.observer.advance(work.tenant, Stage.DEBT, paid)
+        work.step("debt paid")
+        return paid
+
+
+async def bring(work: Work, primary: Target, secondary: Target, ids: list[str]) -> None:
+    """What the primary has is upserted to the secondary, what it has not is deleted there."""
+    store, place = primary.store, primary.place
+    present = await work.patience.read(store.name, lambda: store.fetch(place, ids))
+    absent = [record_id for record_id in ids if record_id not in present]
+    other, other_place, name = secondary.store, secondary.place, secondary.store.name
+    if present:
+        await work.patience.write(name, lambda: other.upsert(other_place, list(present.values())))
+    if absent:
+        await work.patience.write(name, lambda: other.delete(other_place, absent))
+    work.step("debt written")

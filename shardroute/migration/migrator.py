@@ -1,0 +1,324 @@
+"""Moves one tenant along the line of phases. Reads top to bottom; the rules are docs/protocol.md's.
+
+Every step can be interrupted and done again: `run` looks where the tenant stands and goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from ..config import Config
+from ..control import ControlPlane
+from ..errors import (
+    BarrierTimeout,
+    MigrationError,
+    MoveRefused,
+    PreflightFailed,
+    VerificationFailed,
+)
+from ..phases import CROSSING, EFFECTS, Phase, check_verb, step_towards
+from ..ports import Store
+from ..routing import Sides
+from ..shardmap import Standing
+from .copier import Copier
+from .debt import Payer
+from .observer import Observer, Silent, Stage
+from .patience import Patience
+from .preflight import problems
+from .spans import stage_span
+from .verifier import Verification, Verifier
+from .work import Work
+
+_POLL = 0.002  # seconds between looks at the barrier, growing to ten times that
+_CATCH_UP = 15.0  # seconds that debt is chased before a hold while writes keep making new debt
+_PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER", "TOKENS", "DEBT"})
+"""Refusals that another try may not meet."""
+
+
+@dataclass(slots=True)
+class Options:
+    """What a caller may choose. `verify`: compare every record before a cut-over."""
+
+    purge_target: bool = False
+    verify: bool = True
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a verb did. `hold_seconds`: from the move into the hold to the move out of it, of each cut-over."""
+
+    tenant: str
+    verb: str
+    phase: Phase = Phase.OLD
+    copied: int = 0
+    compared: int = 0
+    repaired: int = 0
+    hold_seconds: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Migrator:
+    """Carries out verbs on tenants, one at a time per tenant."""
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        config: Config,
+        stores: Mapping[str, Store],
+        observer: Observer | None = None,
+    ) -> None:
+        self._plane = plane
+        self._config = config
+        self._stores = stores
+        self._observer = observer or Silent()
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+    async def run(self, verb: str, tenant: str, options: Options | None = None) -> Outcome:
+        """Takes the tenant to the verb's destination. Raises what `errors.MigrationError` roots, and Unavailable."""
+        outcome, began = Outcome(tenant, verb), time.monotonic()
+        with stage_span(f"shardroute.{verb}", tenant):
+            async with self.working(tenant) as work:
+                standing = await work.standing()
+                destination = check_verb(verb, tenant, standing.phase).destination
+                assert destination is not None, f"{verb} moves nothing"
+                outcome.phase = await _Journey(work, destination, options or Options(), outcome).travel(
+                    standing
+                )
+        outcome.seconds = time.monotonic() - began
+        return outcome
+
+    async def verify(self, tenant: str, *, repair: bool = False) -> Verification:
+        """Compares both sides; with `repair`, differences are made debt, paid and looked at again."""
+        with stage_span("shardroute.verify", tenant):
+            async with self.working(tenant) as work:
+                standing = await work.standing()
+                check_verb("verify", tenant, standing.phase)
+                await barrier(work, standing)
+                return await (
+                    verify_and_repair(work, standing) if repair else Verifier(work, standing).verify()
+                )
+
+    async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
+        """What stands against moving the tenant now. Changes nothing."""
+        work = self._work(tenant, fence=0)
+        standing = await work.standing()
+        check_verb("migrate", tenant, standing.phase)
+        if not EFFECTS[standing.phase].settled:
+            return []
+        source, target = work.pair(standing)
+        return await problems(work, source, target, purge_target=purge_target)
+
+    async def purge(self, tenant: str) -> int:
+        """Deletes the tenant's records on the cluster that it is not on; how many there were."""
+        async with self.working(tenant) as work:
+            standing = await work.standing()
+            check_verb("purge", tenant, standing.phase)
+            await barrier(work, standing)
+            _, unused = work.pair(standing)
+            store, place = unused.store, unused.place
+            if await work.patience.read(store.name, lambda: store.describe(place)) is None:
+                return 0
+            count = await work.patience.read(store.name, lambda: store.count(place))
+            work.observer.stage(tenant, Stage.PURGE, count)
+            await work.patience.write(store.name, lambda: store.purge(place))
+            work.step("purged")
+            work.observer.advance(tenant, Stage.PURGE, count)
+            return count
+
+    async def repair(self, tenant: str) -> Outcome:
+        """Finishes what is half-done without moving the tenant: overdue holds, tokens of the dead, debt."""
+        outcome, began = Outcome(tenant, "repair"), time.monotonic()
+        async with self.working(tenant) as work:
+            await self._plane.maps.expire_hold(tenant, work.shard)
+            standing = await work.standing()
+            await barrier(work, standing)
+            if EFFECTS[standing.phase].dual:
+                left = await Payer(work, standing).pay(_CATCH_UP)
+                if left.debt:
+                    raise MigrationError(
+                        f"tenant {tenant!r}: {left.debt} ids of debt are still being written"
+                    )
+            outcome.phase = standing.phase
+        outcome.seconds = time.monotonic() - began
+        return outcome
+
+    @asynccontextmanager
+    async def working(self, tenant: str) -> AsyncIterator[Work]:
+        """The tenant's lock, and what is needed to work on it. Raises TenantLocked, LockLost."""
+        async with self._plane.locks.hold(tenant, self._owner, life=self._config.migration.lock) as fence:
+            work = self._work(tenant, fence)
+            work.step("locked")
+            yield work
+
+    def _work(self, tenant: str, fence: int) -> Work:
+        return Work(
+            tenant=tenant,
+            fence=fence,
+            sides=Sides(tenant, self._config.route, self._stores),
+            plane=self._plane,
+            config=self._config,
+            observer=self._observer,
+            # Rule 12: whoever takes the lock over waits a third of its life, so no request may take longer.
+            patience=Patience(self._config.migration.lock / 3, self._config.router.linger),
+        )
+
+
+class _Journey:
+    """One verb on one tenant: from where it stands to the verb's destination."""
+
+    def __init__(self, work: Work, destination: Phase, options: Options, outcome: Outcome) -> None:
+        self._work = work
+        self._destination = destination
+        self._options = options
+        self._outcome = outcome
+        self._held_since: float | None = None
+        self._holds = 0
+
+    async def travel(self, standing: Standing) -> Phase:
+        while standing.phase is not self._destination:
+            await barrier(self._work, standing)
+            to = step_towards(standing.phase, self._destination)
+            await self._prepare(standing, to)
+            standing = await self._move(await self._work.standing(), standing, to)
+        await barrier(self._work, standing)
+        return standing.phase
+
+    # -- what has to be true before a move ----------------------------------------------------------------------
+
+    async def _prepare(self, standing: Standing, to: Phase) -> None:
+        now, then = EFFECTS[standing.phase], EFFECTS[to]
+        kind = (
+            "settled" if now.settled else "dual" if now.dual else "held",
+            "held" if then.held else "other",
+        )
+        prepare = self._PREPARATIONS.get(kind)
+        if prepare is not None:
+            await prepare(self, standing)
+
+    async def _before_dual(self, standing: Standing) -> None:
+        work, options = self._work, self._options
+        source, target = work.pair(standing)
+        found = await problems(work, source, target, purge_target=options.purge_target)
+        if found:
+            raise PreflightFailed(work.tenant, found)
+        store, place = target.store, target.place
+        await work.patience.write(store.name, lambda: store.prepare(place))
+        work.step("target prepared")
+        if options.purge_target:
+            await work.patience.write(store.name, lambda: store.purge(place))
+            await work.patience.write(store.name, lambda: store.prepare(place))
+            work.step("target purged")
+
+    async def _before_hold(self, standing: Standing) -> None:
+        """Copied, compared, and as good as no debt: the hold is then as short as the last of it."""
+        work = self._work
+        await self._rest()
+        if not standing.synced:
+            with stage_span("shardroute.copy", work.tenant):
+                self._outcome.copied = await Copier(work, standing).copy()
+            await work.plane.maps.mark_synced(work.tenant, work.shard, standing, fence=work.fence)
+            work.step("synced")
+        await Payer(work, standing).pay(_CATCH_UP)
+        if self._options.verify and not self._outcome.compared:
+            with stage_span("shardroute.verification", work.tenant):
+                verification = await verify_and_repair(work, standing)
+            self._outcome.compared, self._outcome.repaired = (
+                verification.compared,
+                len(verification.differing),
+            )
+            await Payer(work, standing).pay(_CATCH_UP)
+
+    async def _before_leaving_hold(self, standing: Standing) -> None:
+        await Payer(self._work, standing).pay(self._work.config.migration.max_hold)
+
+    _PREPARATIONS: Mapping[tuple[str, str], Callable[[_Journey, Standing], Awaitable[None]]] = {
+        ("settled", "other"): _before_dual,
+        ("dual", "held"): _before_hold,
+        ("held", "held"): _before_leaving_hold,
+    }
+
+    async def _rest(self) -> None:
+        """Before another cut-over: if the last one ran out, what was in its way gets time to end."""
+        attempts = self._work.config.migration.attempts
+        if self._holds >= attempts:
+            raise MigrationError(
+                f"tenant {self._work.tenant!r}: {attempts} cut-overs did not end within "
+                f"{self._work.config.migration.max_hold:g} s each; it stays where it was and may be tried again. "
+                "`shardroute doctor` shows what is in the way."
+            )
+        if self._holds:
+            await asyncio.sleep(min(0.2 * 2**self._holds, 5.0))
+
+    # -- the move itself ---------------------------------------------------------------------------------------
+
+    async def _move(self, current: Standing, standing: Standing, to: Phase) -> Standing:
+        """Moves, or finds out where the tenant stands if somebody or the clock was in the way."""
+        work = self._work
+        if current.epoch == standing.epoch:
+            try:
+                await work.plane.maps.move(
+                    work.tenant, work.shard, current, to, fence=work.fence,
+                    max_hold=work.config.migration.max_hold,
+                )  # fmt: skip
+            except MoveRefused as refused:
+                await self._after_refusal(refused)
+            else:
+                await work.plane.maps.wait_for_replicas(
+                    work.config.control.replicas, work.config.control.timeout
+                )
+                work.step(f"moved to {to}")
+                self._time_hold(standing.phase, to)
+        return await work.standing()
+
+    async def _after_refusal(self, refused: MoveRefused) -> None:
+        if refused.reason not in _PASSING:
+            raise refused
+        if refused.reason == "HOLD_OVER":
+            self._held_since = None
+            await self._work.plane.maps.expire_hold(self._work.tenant, self._work.shard)
+        await asyncio.sleep(_POLL)
+
+    def _time_hold(self, before: Phase, after: Phase) -> None:
+        if EFFECTS[after].held and before not in CROSSING:
+            self._held_since = time.monotonic()
+            self._holds += 1
+        elif self._held_since is not None and not EFFECTS[after].held:
+            self._outcome.hold_seconds.append(time.monotonic() - self._held_since)
+            self._held_since = None
+
+
+async def barrier(work: Work, standing: Standing) -> None:
+    """Rule 2: waits until every live session has acknowledged this standing. Raises BarrierTimeout."""
+    pause, behind = _POLL, list[str]()
+    try:
+        async with asyncio.timeout(work.config.migration.barrier):
+            while behind := await work.plane.sessions.lagging(standing.version):
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _POLL * 10)
+    except TimeoutError as error:
+        raise BarrierTimeout(work.tenant, standing.version, behind) from error
+    work.step(f"barrier of {standing.phase}")
+
+
+async def verify_and_repair(work: Work, standing: Standing) -> Verification:
+    """Compares all; what differs becomes debt, is paid, and compared once more. Raises VerificationFailed."""
+    verifier = Verifier(work, standing)
+    result = await verifier.verify()
+    differing = list(result.differing)
+    if not differing:
+        return result
+    for start in range(0, len(differing), 1000):
+        await work.plane.journal.mark(work.tenant, work.shard, differing[start : start + 1000])
+    work.step("differences marked")
+    await Payer(work, standing).pay(_CATCH_UP)
+    after = await verifier.look_again(differing, Verification())
+    if after.differing:
+        raise VerificationFailed(work.tenant, len(after.differing), after.examples())
+    return result

@@ -1,0 +1,97 @@
+"""Requests of a migrator: each within its deadline, asked again when that can help, and pages of them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import stamina
+
+from ..errors import ClusterUnavailable, RateLimited, Unavailable
+
+_Answer = TypeVar("_Answer")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+_ATTEMPTS = 8
+_WAIT_MAX = 10.0  # seconds
+
+
+class Patience:
+    """How long one request may take (`deadline`), and how long one without an answer may still land (`linger`)."""
+
+    def __init__(self, deadline: float, linger: float) -> None:
+        self.deadline = deadline
+        self.linger = linger
+
+    async def read(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """The answer, asked for up to eight times. Raises the last error."""
+        async for attempt in stamina.retry_context(
+            on=_backoff, attempts=_ATTEMPTS, timeout=None, wait_initial=0.05, wait_max=_WAIT_MAX
+        ):
+            with attempt:
+                return await self._once(cluster, call)
+        raise AssertionError("unreachable")  # the context returns or raises
+
+    async def write(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """As `read`; but if an attempt got no answer, it returns only when that attempt can no longer land.
+
+        A write that lands late would go over a newer one; as long as its window is open, that is seen (rule 7).
+        """
+        unanswered = False
+
+        async def noted() -> _Answer:
+            nonlocal unanswered
+            try:
+                return await call()
+            except RateLimited:
+                raise
+            except Unavailable:
+                unanswered = True
+                raise
+
+        try:
+            answer = await self.read(cluster, noted)
+        except Unavailable:
+            await asyncio.sleep(self.linger)
+            raise
+        if unanswered:
+            await asyncio.sleep(self.linger)
+        return answer
+
+    async def _once(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        try:
+            async with asyncio.timeout(self.deadline):
+                return await call()
+        except TimeoutError as error:
+            raise ClusterUnavailable(cluster, f"no answer within {self.deadline:g} s") from error
+
+
+def _backoff(error: Exception) -> bool | float:
+    """Again after the delay that the cluster asked for, else after stamina's own, growing one."""
+    if not isinstance(error, Unavailable):
+        return False
+    return error.retry_after or True
+
+
+async def in_order(
+    source: AsyncIterator[_Item], work: Callable[[_Item], Awaitable[_Result]], concurrency: int
+) -> AsyncIterator[_Result]:
+    """The results of `work` on each item, in the order of the items, up to `concurrency` of them under way.
+
+    The next item is read while earlier ones are worked on. A failure cancels what is under way.
+    """
+    under_way: deque[asyncio.Task[_Result]] = deque()
+    try:
+        async for item in source:
+            under_way.append(asyncio.ensure_future(work(item)))
+            if len(under_way) >= concurrency:
+                yield await under_way.popleft()
+        while under_way:
+            yield await under_way.popleft()
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)

@@ -1,0 +1,106 @@
+"""Everything that can be found out before a tenant moves. Changes nothing."""
+
+from __future__ import annotations
+
+from ..control import PROTOCOL, ControlPlane
+from ..errors import ShardrouteError
+from ..routing import Target
+from .observer import Stage
+from .work import Work
+
+_NAMED = 10  # records that are named in a list of problems
+
+
+async def problems(work: Work, source: Target, target: Target, *, purge_target: bool) -> list[str]:
+    """Why the tenant cannot be moved from `source` to `target` yet; an empty list if it can."""
+    found = [
+        *await session_problems(work.plane),
+        *await _unreachable(work, source),
+        *await _unreachable(work, target),
+    ]
+    if found:
+        return found
+    found += await _mismatch(work, source)
+    found += await _mismatch(work, target)
+    found += _disagreement(source, target)
+    if not found and not purge_target:
+        found += await _leftovers(work, target)
+    return found or await _misfits(work, source, target)
+
+
+async def session_problems(plane: ControlPlane) -> list[str]:
+    """Sessions that speak another protocol number must not meet."""
+    return [
+        f"session {session.id} speaks protocol {session.info.protocol}, this is {PROTOCOL}: deploy one version first"
+        for session in await plane.sessions.all()
+        if session.alive and session.info is not None and session.info.protocol != PROTOCOL
+    ]
+
+
+async def _unreachable(work: Work, target: Target) -> list[str]:
+    try:
+        await work.patience.read(target.store.name, target.store.ping)
+    except ShardrouteError as error:
+        return [str(error)]
+    return []
+
+
+async def _mismatch(work: Work, target: Target) -> list[str]:
+    """The collection against the configuration. One that is not there yet is made when the tenant moves."""
+    place, store = target.place, target.store
+    found = await work.patience.read(store.name, lambda: store.describe(place))
+    if found is None:
+        return []
+    name, mismatches = f"collection {place.collection!r} of cluster {store.name!r}", []
+    if found.dimension not in (None, place.dimension):
+        mismatches.append(
+            f"{name} has {found.dimension} dimensions, the configuration says {place.dimension}"
+        )
+    if found.metric not in (None, place.metric):
+        mismatches.append(f"{name} has the metric {found.metric}, the configuration says {place.metric}")
+    return mismatches
+
+
+def _disagreement(source: Target, target: Target) -> list[str]:
+    old, new = source.place, target.place
+    if old.dimension != new.dimension:
+        return [f"{old.dimension} dimensions on cluster {old.cluster!r}, {new.dimension} on {new.cluster!r}"]
+    if old.metric != new.metric:
+        return [f"metric {old.metric} on cluster {old.cluster!r}, {new.metric} on {new.cluster!r}"]
+    return []
+
+
+async def _leftovers(work: Work, target: Target) -> list[str]:
+    store, place = target.store, target.place
+    if await work.patience.read(store.name, lambda: store.describe(place)) is None:
+        return []
+    left = await work.patience.read(store.name, lambda: store.count(place))
+    if not left:
+        return []
+    return [
+        f"cluster {store.name!r} holds {left} records of the tenant already; "
+        "`--purge-target` deletes them first, if they are leftovers"
+    ]
+
+
+async def _misfits(work: Work, source: Target, target: Target) -> list[str]:
+    """Every record, against what the target can hold."""
+    store, place = source.store, source.place
+    total = await work.patience.read(store.name, lambda: store.count(place))
+    work.observer.stage(work.tenant, Stage.PREFLIGHT, total)
+    found: list[str] = []
+    cursor, count = None, 0
+    while True:
+        page = await work.patience.read(
+            store.name,
+            lambda: store.scan(place, cursor=cursor, limit=store.limits.scan_records, vectors=False),
+        )
+        for record in page.records:
+            reason = target.store.misfit(target.place, record)
+            if reason is not None:
+                count += 1
+                found += [f"record {record.id!r} does not fit: {reason}"][: count <= _NAMED]
+        work.observer.advance(work.tenant, Stage.PREFLIGHT, len(page.records))
+        if (cursor := page.cursor) is None:
+            break
+    return [*found, *([f"… and {count - _NAMED} more records"] if count > _NAMED else [])]

@@ -1,0 +1,138 @@
+"""Verification of every record, in both directions, alongside live writes.
+
+A difference is looked at again before it counts: inside a window, so that a write under way explains itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from ..ports import Page
+from ..records import Record, difference
+from ..routing import Target
+from ..shardmap import Standing
+from .observer import Stage
+from .patience import in_order
+from .spans import batch_span
+from .work import Work
+
+_LOOKS = 4
+_LOOK_PAUSE = 0.05  # seconds, doubled from look to look
+_KEPT = 20  # differences that are named; all are counted
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was compared, and how the sides differ. `unsettled`: being written, or debt, at every look."""
+
+    compared: int = 0
+    differing: dict[str, str] = field(default_factory=dict)
+    unsettled: int = 0
+
+    def examples(self) -> list[str]:
+        return [f"{record_id!r}: {what}" for record_id, what in sorted(self.differing.items())[:_KEPT]]
+
+
+class Verifier:
+    """Compares a tenant's two sides. Reads only."""
+
+    def __init__(self, work: Work, standing: Standing) -> None:
+        self._work = work
+        self._primary, self._secondary = work.pair(standing)
+
+    async def verify(self) -> Verification:
+        """Compares everything. Raises ClusterUnavailable, ClusterRejected, LockLost."""
+        work = self._work
+        total = await work.patience.read(
+            self._primary.store.name, lambda: self._primary.store.count(self._primary.place)
+        )
+        work.observer.stage(work.tenant, Stage.VERIFY, total)
+        result = Verification()
+        suspects: list[str] = []
+        for source, vectors in ((self._primary, True), (self._secondary, False)):
+            pages = self._pages(source, vectors=vectors)
+            compare = self._missing_or_differing if vectors else self._extra
+            async for compared, found in in_order(pages, compare, work.config.copy.concurrency):
+                suspects += found
+                if vectors:
+                    result.compared += compared
+                    work.observer.advance(work.tenant, Stage.VERIFY, compared)
+        work.step("verified")
+        await self.look_again(suspects, result)
+        return result
+
+    async def look_again(self, suspects: Iterable[str], result: Verification) -> Verification:
+        """Counts those that still differ while nobody writes them; the rest are unsettled after a few looks."""
+        waiting = sorted(set(suspects))
+        for look in range(_LOOKS):
+            if not waiting:
+                break
+            if look:
+                await asyncio.sleep(_LOOK_PAUSE * 2**look)
+            unclear: list[str] = []
+            for start in range(0, len(waiting), 256):
+                unclear += await self._look(waiting[start : start + 256], result)
+            waiting = unclear
+        result.unsettled += len(waiting)
+        return result
+
+    async def _look(self, ids: list[str], result: Verification) -> list[str]:
+        """One look at some ids; those that somebody touched meanwhile, so that nothing can be said of them."""
+        window = await self._work.open_window()
+        ours, theirs = await asyncio.gather(
+            self._fetch(self._primary, ids), self._fetch(self._secondary, ids)
+        )
+        touched = await self._work.look(window, ids)
+        for record_id in ids:
+            what = self._compare(ours.get(record_id), theirs.get(record_id))
+            if what is not None and record_id not in touched:
+                result.differing[record_id] = what
+        return [record_id for record_id in ids if record_id in touched]
+
+    # -- pages -----------------------------------------------------------------------------------------------
+
+    async def _pages(self, source: Target, *, vectors: bool) -> AsyncIterator[Page]:
+        cursor, size = None, source.store.limits.scan_records
+        while True:
+            page = await self._work.patience.read(
+                source.store.name,
+                lambda: source.store.scan(source.place, cursor=cursor, limit=size, vectors=vectors),
+            )
+            yield page
+            if (cursor := page.cursor) is None:
+                return
+
+    async def _missing_or_differing(self, page: Page) -> tuple[int, list[str]]:
+        with batch_span("shardroute.verify.page", self._work.tenant, len(page.records)):
+            theirs = await self._fetch(self._secondary, [record.id for record in page.records])
+            return len(page.records), [
+                record.id
+                for record in page.records
+                if self._compare(record, theirs.get(record.id)) is not None
+            ]
+
+    async def _extra(self, page: Page) -> tuple[int, list[str]]:
+        ids = [record.id for record in page.records]
+        ours = await self._fetch(self._primary, ids, vectors=False)
+        return len(ids), [record_id for record_id in ids if record_id not in ours]
+
+    async def _fetch(self, target: Target, ids: list[str], *, vectors: bool = True) -> dict[str, Record]:
+        found: dict[str, Record] = {}
+        size = target.store.limits.fetch_ids
+        for start in range(0, len(ids), size):
+            some = ids[start : start + size]
+            fetch = partial(target.store.fetch, target.place, some, vectors=vectors)
+            found |= await self._work.patience.read(target.store.name, fetch)
+        return found
+
+    def _compare(self, ours: Record | None, theirs: Record | None) -> str | None:
+        if ours is None or theirs is None:
+            return None if ours is theirs else f"missing on the {self._absent_side(ours)} side"
+        metrics = {self._primary.place.metric, self._secondary.place.metric}
+        return difference(ours, theirs, min(metrics))  # cosine, the more forgiving, comes first
+
+    def _absent_side(self, ours: Record | None) -> str:
+        return (self._primary if ours is None else self._secondary).side.value

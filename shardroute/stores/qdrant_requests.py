@@ -1,0 +1,202 @@
+"""The requests a store makes of Qdrant: each once, within its time, answered or refused in our terms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from qdrant_client import AsyncQdrantClient, models
+
+from ..records import Query
+from ..topology import Place
+from .qdrant_errors import About, QdrantRejected, request
+from .qdrant_filters import json_key
+from .qdrant_points import PointId, new_collection, shard_key, to_sparse, wanted_payload, wanted_vectors
+
+
+class Requests:
+    """A client with the settings that every request has. Raises only errors of ours.
+
+    Writes are waited for: without, Qdrant acknowledges what may still fail.
+    """
+
+    def __init__(
+        self,
+        cluster: str,
+        client: AsyncQdrantClient,
+        timeout: float | None,
+        consistency: models.ReadConsistencyType | int | None = None,
+        ordering: models.WriteOrdering | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._client = client
+        self._timeout = timeout
+        self._consistency = consistency
+        self._ordering = ordering
+
+    async def upsert(
+        self, place: Place, batch: list[models.PointStruct], own: models.Filter | None, insert_only: bool
+    ) -> None:
+        """`own`: which of the points that exist may be replaced; None for any."""
+        async with request(self._cluster, self._timeout):
+            await self._client.upsert(
+                place.collection,
+                batch,
+                wait=True,
+                ordering=self._ordering,
+                shard_key_selector=shard_key(place),
+                update_filter=own,
+                update_mode=models.UpdateMode.INSERT_ONLY if insert_only else None,
+            )
+
+    async def change(self, place: Place, operations: Sequence[models.UpdateOperation]) -> None:
+        async with request(self._cluster, self._timeout):
+            await self._client.batch_update_points(
+                place.collection, operations, wait=True, ordering=self._ordering
+            )
+
+    async def delete(self, place: Place, own: models.Filter | None) -> None:
+        assert own is not None, "without a filter, everything would go"
+        async with request(self._cluster, self._timeout):
+            await self._client.delete(
+                place.collection,
+                models.FilterSelector(filter=own),
+                wait=True,
+                ordering=self._ordering,
+                shard_key_selector=shard_key(place),
+            )
+
+    async def query(self, place: Place, query: Query, own: models.Filter | None) -> list[models.ScoredPoint]:
+        async with request(self._cluster, self._timeout):
+            response = await self._client.query_points(
+                place.collection,
+                **_search(place, query, own),
+                query_filter=own,
+                limit=query.top_k,
+                with_payload=wanted_payload(place, query.include_metadata),
+                with_vectors=wanted_vectors(place, query.include_vector),
+                consistency=self._consistency,
+                shard_key_selector=shard_key(place),
+            )
+        return response.points
+
+    async def retrieve(
+        self, place: Place, ids: Sequence[PointId], *, payload: bool | list[str], vectors: bool
+    ) -> list[models.Record]:
+        """By id alone: who calls looks whose points they are."""
+        async with request(self._cluster, self._timeout):
+            return await self._client.retrieve(
+                place.collection,
+                list(ids),
+                with_payload=payload,
+                with_vectors=wanted_vectors(place, vectors),
+                consistency=self._consistency,
+                shard_key_selector=shard_key(place),
+            )
+
+    async def scroll(
+        self, place: Place, own: models.Filter | None, offset: PointId | None, limit: int, *, vectors: bool
+    ) -> tuple[list[models.Record], object]:
+        async with request(self._cluster, self._timeout):
+            return await self._client.scroll(
+                place.collection,
+                scroll_filter=own,
+                limit=limit,
+                offset=offset,
+                with_payload=True,
+                with_vectors=wanted_vectors(place, vectors),
+                consistency=self._consistency,
+                shard_key_selector=shard_key(place),
+            )
+
+    async def count(self, place: Place, own: models.Filter | None) -> int:
+        async with request(self._cluster, self._timeout):
+            answer = await self._client.count(
+                place.collection, own, exact=True, shard_key_selector=shard_key(place)
+            )
+        return answer.count
+
+    async def info(self, collection: str) -> models.CollectionInfo | None:
+        """None if there is no such collection."""
+        try:
+            async with request(self._cluster, self._timeout):
+                return await self._client.get_collection(collection)
+        except QdrantRejected as error:
+            if error.about is not About.NO_COLLECTION:
+                raise
+            return None
+
+    async def make_collection(self, place: Place) -> None:
+        await self._make(self._client.create_collection(place.collection, **new_collection(place)))
+
+    async def make_shard_key(self, place: Place) -> None:
+        await self._make(self._client.create_shard_key(place.collection, place.tenant))
+
+    async def make_tenant_index(self, place: Place, field: str) -> None:
+        schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
+        await self._make(
+            self._client.create_payload_index(place.collection, json_key(field), schema, wait=True)
+        )
+
+    async def _make(self, creation: Awaitable[object]) -> None:
+        """What somebody else has made in the meantime is made."""
+        try:
+            async with request(self._cluster, self._timeout):
+                await creation
+        except QdrantRejected as error:
+            if error.about is not About.EXISTS:
+                raise
+
+    async def drop_collection(self, place: Place) -> None:
+        async with request(self._cluster, self._timeout):
+            await self._client.delete_collection(place.collection)
+
+    async def drop_shard_key(self, place: Place) -> None:
+        async with request(self._cluster, self._timeout):
+            await self._client.delete_shard_key(place.collection, place.tenant)
+
+    async def collections(self) -> list[str]:
+        async with request(self._cluster, self._timeout):
+            answer = await self._client.get_collections()
+        return [collection.name for collection in answer.collections]
+
+    async def facet(self, collection: str, key: str, limit: int) -> list[models.FacetValueHit]:
+        async with request(self._cluster, self._timeout):
+            answer = await self._client.facet(collection, key, limit=limit, exact=True)
+        return answer.hits
+
+    async def count_values(self, collection: str, key: str, values: list[str]) -> int:
+        """How many points of a whole collection, whoever's, have one of the values."""
+        held = models.FieldCondition(key=key, match=models.MatchAny(any=values))
+        async with request(self._cluster, self._timeout):
+            answer = await self._client.count(collection, models.Filter(must=[held]), exact=True)
+        return answer.count
+
+    async def scroll_key(
+        self, collection: str, key: str, offset: Any, limit: int
+    ) -> tuple[list[models.Record], Any]:
+        """A page of a whole collection, whoever's, with one key of the payload."""
+        async with request(self._cluster, self._timeout):
+            return await self._client.scroll(
+                collection, limit=limit, offset=offset, with_payload=[key], with_vectors=False
+            )
+
+    async def version(self) -> tuple[int, int]:
+        async with request(self._cluster, self._timeout):
+            text = (await self._client.info()).version
+        major, minor = [*re.findall(r"\d+", text), "0", "0"][:2]
+        return int(major), int(minor)
+
+
+def _search(place: Place, query: Query, own: models.Filter | None) -> dict[str, Any]:
+    """Dense, sparse, or both fused by reciprocal rank."""
+    searches: list[dict[str, Any]] = []
+    if query.vector is not None:
+        searches.append({"query": query.vector.tolist(), "using": place.vector_name or None})
+    if query.sparse_vector is not None:
+        searches.append({"query": to_sparse(query.sparse_vector), "using": place.sparse_name})
+    if len(searches) == 1:
+        return searches[0]
+    prefetch = [models.Prefetch(**search, filter=own, limit=query.top_k) for search in searches]
+    return {"prefetch": prefetch, "query": models.FusionQuery(fusion=models.Fusion.RRF)}

@@ -1,0 +1,104 @@
+"""Each rule with one of the project's functions replaced, in the cheapest scope that shows what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shardroute import rules
+from shardroute.phases import Phase
+from shardroute.rules import Journal, Refusal
+
+from .decisions import Rules
+from .protocol_model import Scope
+
+ONE_FAULTY = frozenset({0})
+BOTH_FAULTY = frozenset({0, 1})
+FAULTS = Scope(faulty=ONE_FAULTY, primaries_fail=False)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule that is left out."""
+
+    name: str
+    text: str
+    rules: Rules
+    scope: Scope = Scope()  # noqa: RUF009 - frozen
+
+
+def _refusal(**overruled: Any) -> Callable[..., Refusal | None]:
+    return lambda phase, to, **known: rules.refusal(phase, to, **(known | overruled))
+
+
+SWITCHED_OFF = (
+    Case(
+        "barrier",
+        "rule 2: wait for every live session to acknowledge a phase before acting on it",
+        Rules(lagging=lambda _sessions, _version, _now: []),
+    ),
+    Case(
+        "drain",
+        "rule 3: acknowledge only once writes begun under an earlier phase have ended",
+        Rules(drained=lambda _version, _began: True),
+    ),
+    Case(
+        "validate",
+        "rule 4: answer a write only if the lease held from its start to its end; else do it again",
+        Rules(verdict=lambda unbroken, primary_ok: rules.verdict(unbroken=True, primary_ok=primary_ok)),
+        FAULTS,
+    ),
+    Case(
+        "lease",
+        "rules 4 and 5: notice that the lease was broken",
+        Rules(lease_unbroken=lambda _lease, _generation, _now: True),
+        FAULTS,
+    ),
+    Case(
+        "journal",
+        "rule 5: a dual write that failed leaves its ids as debt",
+        Rules(leaves_debt=lambda **_: False),
+    ),
+    Case(
+        "failed primary",
+        "rule 5: a dual write that failed on the primary alone leaves its ids as debt",
+        Rules(
+            leaves_debt=lambda primary_ok, secondary_ok, unbroken: rules.leaves_debt(
+                primary_ok=True, secondary_ok=secondary_ok, unbroken=unbroken
+            )
+        ),
+    ),
+    Case(
+        "overlap",
+        "rule 6: dual writes that overlap on an id leave it as debt",
+        Rules(overlaps=lambda _ids_in_flight, _record_id: False),
+    ),
+    Case(
+        "touch",
+        "rules 7 and 9: a copied or paid id that was touched meanwhile is debt",
+        Rules(mark_stays=lambda **_: False),
+    ),
+    Case(
+        "reap",
+        "rule 8: tokens of sessions that are gone become debt",
+        Rules(reaped=lambda journal, gone: replace(journal, tokens=journal.tokens - gone)),
+        FAULTS,
+    ),
+    Case(
+        "copy",
+        "rule 10: hold and cross only after a full copy",
+        Rules(refusal=_refusal(synced=True)),
+    ),
+    Case(
+        "copy again",
+        "rule 10: a copy counts until the tenant is on one cluster again",
+        Rules(stays_synced=lambda _to, synced: synced),
+        Scope(start=Phase.DUAL_OLD, moves=4),
+    ),
+    Case(
+        "debt",
+        "rule 10: cross only without debt and tokens",
+        Rules(refusal=_refusal(journal=Journal())),
+    ),
+)

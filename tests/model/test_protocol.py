@@ -1,0 +1,60 @@
+"""The protocol's rules over every interleaving of a small world. The numbers are those of docs/protocol.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from .cases import BOTH_FAULTY, FAULTS, ONE_FAULTY, SWITCHED_OFF, Case
+from .decisions import Rules
+from .protocol_model import Model, Scope
+from .search import explore, told
+
+TO_THE_END = {
+    "two routers, one write each, three moves": (Scope(), 47_217),
+    "overlap is debt at once": (Scope(overlap_marks_at_once=True), 40_069),
+    "five moves, holds that expire": (Scope(moves=5, holds_expire=True), 121_934),
+}
+
+
+@pytest.mark.parametrize(("scope", "states"), TO_THE_END.values(), ids=TO_THE_END)
+def test_no_interleaving_loses_an_answered_write(scope: Scope, states: int) -> None:
+    outcome = explore(Model(scope=scope))
+    assert outcome.verdict == "holds"
+    assert outcome.states == states, (
+        "the protocol has changed: check that the model still says what it should"
+    )
+
+
+@pytest.mark.slow
+def test_no_interleaving_with_a_router_that_crashes_and_lapses_loses_an_answered_write() -> None:
+    assert explore(Model(scope=FAULTS)).verdict == "holds"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("faulty", [ONE_FAULTY, BOTH_FAULTY], ids=["one faulty router", "two faulty routers"])
+@pytest.mark.parametrize("holds_expire", [False, True], ids=["holds stay", "holds expire"])
+def test_a_bounded_search_with_all_faults_finds_nothing(faulty: frozenset[int], holds_expire: bool) -> None:
+    scope = Scope(moves=4, faulty=faulty, holds_expire=holds_expire)
+    outcome = explore(Model(scope=scope), limit=150_000)
+    assert outcome.violation is None
+    assert outcome.states > 150_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SWITCHED_OFF, ids=[case.name for case in SWITCHED_OFF])
+def test_each_rule_is_needed(case: Case) -> None:
+    outcome = explore(Model(case.rules, case.scope), limit=1_000_000)
+    assert outcome.violation, f"{case.text}: without it, {outcome.verdict}"
+
+
+def test_an_expired_hold_needs_the_barrier_as_well() -> None:
+    without_barrier = next(case.rules for case in SWITCHED_OFF if case.name == "barrier")
+    assert explore(Model(without_barrier, Scope(holds_expire=True))).violation
+
+
+def test_a_history_leads_from_the_start_to_the_violation_and_can_be_told() -> None:
+    model = Model(Rules(lagging=lambda _sessions, _version, _now: []))
+    outcome = explore(model)
+    assert outcome.history[0] == model.initial()
+    assert len(list(told(outcome.history))) == len(outcome.history) - 1
+    assert any("the tenant moves to DUAL_OLD" in line for line in told(outcome.history))

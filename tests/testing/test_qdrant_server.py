@@ -1,0 +1,340 @@
+"""The Qdrant server for tests answers the real client as Qdrant's own local mode answers it in process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from qdrant_client import AsyncQdrantClient
+from qdrant_client import models as m
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+from shardroute.testing._qdrant_app import qdrant_app
+from shardroute.testing._qdrant_store import QdrantStore
+from shardroute.testing.qdrant import Faults, QdrantServer
+
+Call = tuple[str, dict[str, Any]]
+
+UUIDS = [f"{digit * 8}-{digit * 4}-{digit * 4}-{digit * 4}-{digit * 12}" for digit in "1af"]
+IDS: list[Any] = [1, 2, 3, 10, 2**63, *UUIDS]
+SETTINGS: dict[str, Any] = {
+    "vectors_config": m.VectorParams(size=4, distance=m.Distance.COSINE),
+    "sparse_vectors_config": {"words": m.SparseVectorParams()},
+}
+
+
+def vector(seed: int) -> list[float]:
+    return [float(value) for value in np.random.default_rng(seed).standard_normal(4).astype(np.float32)]
+
+
+def sparse(seed: int) -> m.SparseVector:
+    generator = np.random.default_rng(seed)
+    return m.SparseVector(
+        indices=[7, 3, seed % 3], values=[float(each) for each in generator.random(3) + 0.1]
+    )
+
+
+def point(point_id: Any, seed: int = 0, **payload: Any) -> m.PointStruct:
+    return m.PointStruct(id=point_id, vector={"": vector(seed), "words": sparse(seed)}, payload=payload)
+
+
+def tenant(*names: str) -> m.Filter:
+    conditions = [m.FieldCondition(key="tenant", match=m.MatchValue(value=name)) for name in names]
+    return m.Filter(must=[*conditions])
+
+
+def plain(value: Any) -> Any:
+    """A comparable form: no models, no Nones, floats as the store keeps them."""
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(mode="json", exclude_none=True, exclude={"operation_id"}))
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return pytest.approx(value, rel=1e-5, abs=1e-6) if isinstance(value, float) else value
+
+
+async def outcome(client: AsyncQdrantClient, call: Call, collection: str = "docs") -> Any:
+    method, arguments = call
+    try:
+        return plain(await getattr(client, method)(collection, **arguments))
+    except (UnexpectedResponse, ValueError, KeyError):
+        return "refused"
+
+
+async def assert_same(client: AsyncQdrantClient, calls: list[Call]) -> None:
+    """The client of the server and a client in local mode see the same, call after call."""
+    reference = AsyncQdrantClient(":memory:")
+    await reference.create_collection("docs", **SETTINGS)
+    await client.create_collection("docs", **SETTINGS)
+    for number, call in enumerate(calls):
+        expected = await outcome(reference, call)
+        assert await outcome(client, call) == expected, f"call {number}: {call}"
+    await reference.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[QdrantServer]:
+    async with QdrantServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: QdrantServer) -> AsyncIterator[AsyncQdrantClient]:
+    connected = AsyncQdrantClient(url=server.url, check_compatibility=False)
+    yield connected
+    await connected.close()
+
+
+SCENARIO: list[Call] = [
+    ("upsert", {"points": [point(each, seed, tenant="a", n=seed) for seed, each in enumerate(IDS)]}),
+    ("upsert", {"points": m.Batch(ids=[50, 51], vectors={"": [vector(50), vector(51)]}, payloads=None)}),
+    ("upsert", {"points": [point(UUIDS[1].upper(), 9, tenant="b")]}),
+    ("upsert", {"points": [point(1, 70), point(60, 60)], "update_mode": m.UpdateMode.INSERT_ONLY}),
+    ("upsert", {"points": [point(2, 71), point(61, 61)], "update_mode": m.UpdateMode.UPDATE_ONLY}),
+    ("upsert", {"points": [point(3, 72)], "update_filter": tenant("nobody")}),
+    ("upsert", {"points": [point(3, 73, tenant="a")], "shard_key_selector": "somewhere"}),
+    ("scroll", {"with_vectors": True, "limit": 4}),
+    ("scroll", {"with_vectors": ["words"], "limit": 100, "offset": 3}),
+    ("scroll", {"scroll_filter": tenant("a"), "limit": 3, "offset": UUIDS[0], "with_payload": ["n"]}),
+    ("scroll", {"order_by": m.OrderBy(key="n", direction=m.Direction.DESC), "limit": 3}),
+    ("retrieve", {"ids": [3, UUIDS[2], 999], "with_vectors": True}),
+    ("query_points", {"query": vector(5), "limit": 5, "with_vectors": True}),
+    ("query_points", {"query": vector(5), "query_filter": tenant("a"), "limit": 3, "offset": 1}),
+    ("query_points", {"query": vector(5), "score_threshold": 0.1}),
+    ("query_points", {"query": sparse(5), "using": "words", "with_payload": False}),
+    ("query_points", {"query": 3, "limit": 2}),
+    (
+        "query_points",
+        {
+            "prefetch": [
+                m.Prefetch(query=vector(5), limit=5),
+                m.Prefetch(query=sparse(6), using="words", limit=5, filter=tenant("a")),
+            ],
+            "query": m.FusionQuery(fusion=m.Fusion.RRF),
+        },
+    ),
+    (
+        "query_batch_points",
+        {
+            "requests": [
+                m.QueryRequest(query=vector(1), limit=2),
+                m.QueryRequest(query=vector(2), with_vector=True),
+            ]
+        },
+    ),
+    ("count", {"count_filter": tenant("a")}),
+    ("count", {}),
+    ("facet", {"key": "tenant", "facet_filter": tenant("a")}),
+    ("set_payload", {"payload": {"seen": True}, "points": [1, 2]}),
+    ("set_payload", {"payload": {"deep": 1}, "points": tenant("b"), "key": "inner"}),
+    ("overwrite_payload", {"payload": {"tenant": "c"}, "points": [10]}),
+    ("delete_payload", {"keys": ["n"], "points": [1]}),
+    ("clear_payload", {"points_selector": [50]}),
+    ("update_vectors", {"points": [m.PointVectors(id=1, vector={"": vector(99)})]}),
+    ("delete_vectors", {"vectors": ["words"], "points": [2]}),
+    ("scroll", {"with_vectors": True, "limit": 100}),
+    ("delete", {"points_selector": [2, 12345]}),
+    ("delete", {"points_selector": m.Filter(must=[*([m.HasIdCondition(has_id=[1, 3, 50])]), tenant("a")])}),
+    (
+        "batch_update_points",
+        {
+            "update_operations": [
+                m.UpsertOperation(upsert=m.PointsList(points=[point(2, 80, tenant="d")])),
+                m.SetPayloadOperation(set_payload=m.SetPayload(payload={"x": [1, None]}, points=[2])),
+                m.DeleteOperation(delete=m.PointIdsList(points=[60])),
+            ]
+        },
+    ),
+    ("scroll", {"with_vectors": True, "limit": 100}),
+    ("upsert", {"points": []}),
+    ("upsert", {"points": [m.PointStruct(id=1, vector=[1.0])]}),
+    ("upsert", {"points": [m.PointStruct(id="no uuid", vector=vector(1))]}),
+    ("set_payload", {"payload": {"a": 1}, "points": [777]}),
+    ("query_points", {"query": [1.0]}),
+    ("query_points", {"query": vector(1), "using": "no such"}),
+    ("scroll", {"limit": 0}),
+    ("create_payload_index", {"field_name": "tenant", "field_schema": m.PayloadSchemaType.KEYWORD}),
+    ("delete_payload_index", {"field_name": "tenant"}),
+]
+
+
+async def test_every_operation_answers_as_local_mode_does(client: AsyncQdrantClient) -> None:
+    await assert_same(client, SCENARIO)
+
+
+tenants = st.sampled_from(["a", "b", ["a", "b"], 1, None])
+payloads = st.fixed_dictionaries({"tenant": tenants}, optional={"n": st.integers(0, 3)})
+ids = st.sampled_from([*IDS, UUIDS[1].upper()])
+seeds = st.integers(0, 2**32)
+points = st.lists(st.builds(lambda i, s, p: point(i, s, **p), ids, seeds, payloads), min_size=1, max_size=6)
+conditions = st.one_of(
+    st.sampled_from("abc").map(lambda name: m.FieldCondition(key="tenant", match=m.MatchValue(value=name))),
+    st.lists(ids, max_size=4).map(lambda some: m.HasIdCondition(has_id=some)),
+    st.integers(0, 3).map(lambda n: m.FieldCondition(key="n", range=m.Range(gte=n))),
+    st.just(m.IsEmptyCondition(is_empty=m.PayloadField(key="n"))),
+)
+simple_filters = st.builds(
+    m.Filter,
+    must=st.none() | conditions | st.lists(conditions, max_size=3),
+    must_not=st.none() | st.lists(conditions, max_size=1),
+    should=st.none() | st.lists(conditions, max_size=2),
+)
+filters = st.one_of(
+    simple_filters, st.builds(lambda inner, one: m.Filter(must=[inner, one]), simple_filters, conditions)
+)
+selectors = st.lists(ids, max_size=3) | filters
+
+
+def called(method: str, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
+    return st.tuples(st.just(method), st.fixed_dictionaries(arguments))
+
+
+modes = st.none() | st.sampled_from(m.UpdateMode)
+writes = st.one_of(
+    called("upsert", points=points, update_mode=modes, update_filter=st.none() | filters),
+    called("delete", points_selector=selectors),
+    called("set_payload", payload=payloads, points=selectors),
+    called("overwrite_payload", payload=payloads, points=selectors),
+    called("delete_payload", keys=st.just(["tenant"]), points=selectors),
+    called("clear_payload", points_selector=selectors),
+)
+reads = st.one_of(
+    called(
+        "scroll",
+        scroll_filter=st.none() | filters,
+        limit=st.integers(1, 5),
+        offset=st.none() | ids,
+        with_vectors=st.booleans(),
+    ),
+    called("count", count_filter=filters),
+    called("retrieve", ids=st.lists(ids, max_size=4)),
+    called(
+        "query_points", query=seeds.map(vector), query_filter=st.none() | filters, limit=st.integers(1, 5)
+    ),
+)
+histories = st.tuples(points, st.lists(writes | reads, min_size=3, max_size=12))
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories)
+async def test_any_history_reads_as_in_local_mode(history: tuple[list[m.PointStruct], list[Call]]) -> None:
+    store = QdrantStore()
+    client = AsyncQdrantClient(
+        url="http://test",
+        check_compatibility=False,
+        transport=httpx.ASGITransport(app=qdrant_app(store, Faults())),
+    )
+    first, calls = history
+    ending: list[Call] = [("scroll", {"limit": 100, "with_vectors": True})]
+    await assert_same(client, [("upsert", {"points": first}), *calls, *ending])
+    await client.close()
+    store.close()
+
+
+async def test_pages_hold_every_point_once_while_others_are_written(client: AsyncQdrantClient) -> None:
+    await client.create_collection("docs", **SETTINGS)
+    await client.upsert(
+        "docs", [point(number, number, tenant="ab"[number % 2]) for number in range(0, 600, 2)]
+    )
+    seen: list[Any] = []
+    offset: Any = None
+    for turn in range(1000):
+        page, offset = await client.scroll("docs", scroll_filter=tenant("a"), limit=20, offset=offset)
+        seen += [record.id for record in page]
+        await client.upsert("docs", [point(601 + turn, 0, tenant="b"), point(1, turn, tenant="b")])
+        if offset is None:
+            break
+    assert seen == list(range(0, 600, 2))
+
+
+async def test_the_client_finds_the_version_compatible(server: QdrantServer) -> None:
+    client = AsyncQdrantClient(url=server.url)
+    assert (await client.info()).title.startswith("qdrant")
+    await asyncio.sleep(0.1)  # its check runs in a thread and would warn, which is an error here
+    await client.close()
+
+
+REFUSALS: dict[str, tuple[int, Callable[[AsyncQdrantClient], Coroutine[Any, Any, Any]]]] = {
+    "missing collection": (404, lambda client: client.scroll("nowhere")),
+    "missing collection's info": (404, lambda client: client.get_collection("nowhere")),
+    "collection that exists": (409, lambda client: client.create_collection("docs", **SETTINGS)),
+    "missing point": (404, lambda client: client.set_payload("docs", payload={"a": 1}, points=[5])),
+    "wrong dimension": (400, lambda client: client.query_points("docs", query=[1.0])),
+    "bad id": (400, lambda client: client.upsert("docs", [point("no uuid")])),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+async def test_refusals_have_the_status_of_a_real_server(client: AsyncQdrantClient, case: str) -> None:
+    status, call = REFUSALS[case]
+    await client.create_collection("docs", **SETTINGS)
+    with pytest.raises(UnexpectedResponse) as refusal:
+        await call(client)
+    assert refusal.value.status_code == status
+    assert refusal.value.structured()["status"]["error"]
+
+
+async def test_a_body_that_is_not_json_is_refused(server: QdrantServer) -> None:
+    async with httpx.AsyncClient(base_url=server.url) as plain_client:
+        answer = await plain_client.post("/collections/docs/points/scroll", content=b"{")
+    assert answer.status_code == 400
+    assert "JSON" in answer.json()["status"]["error"]
+
+
+async def test_collections_can_be_listed_and_deleted(client: AsyncQdrantClient) -> None:
+    await client.create_collection("docs", **SETTINGS)
+    assert [each.name for each in (await client.get_collections()).collections] == ["docs"]
+    assert await client.collection_exists("docs")
+    assert await client.delete_collection("docs")
+    assert not await client.collection_exists("docs")
+    assert not await client.delete_collection("docs")
+
+
+async def test_info_shows_indexes_and_settings_as_they_were_given(client: AsyncQdrantClient) -> None:
+    await client.create_collection("docs", **SETTINGS, hnsw_config=m.HnswConfigDiff(payload_m=16, m=0))
+    index = m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD, is_tenant=True)
+    await client.create_payload_index("docs", "tenant", index)
+    info = await client.get_collection("docs")
+    assert (info.config.hnsw_config.m, info.config.hnsw_config.payload_m) == (0, 16)
+    assert info.payload_schema["tenant"].params == index
+
+
+async def test_shard_keys_are_accepted(client: AsyncQdrantClient) -> None:
+    await client.create_collection("docs", **SETTINGS, sharding_method=m.ShardingMethod.CUSTOM)
+    assert await client.create_shard_key("docs", "eu")
+    await client.upsert("docs", [point(1)], shard_key_selector="eu")
+    assert (await client.scroll("docs", shard_key_selector="eu"))[0][0].id == 1
+    assert [each.key for each in (await client.list_shard_keys("docs")).shard_keys or []] == ["eu"]
+
+
+async def test_a_write_without_waiting_is_only_acknowledged(client: AsyncQdrantClient) -> None:
+    await client.create_collection("docs", **SETTINGS)
+    assert (await client.upsert("docs", [point(1)], wait=False)).status == m.UpdateStatus.ACKNOWLEDGED
+    assert (await client.upsert("docs", [point(1)], wait=True)).status == m.UpdateStatus.COMPLETED
+
+
+async def test_collections_can_be_given_at_the_start() -> None:
+    specs: dict[str, m.VectorParams | m.CreateCollection] = {
+        "docs": m.VectorParams(size=2, distance=m.Distance.DOT),
+        "all": m.CreateCollection(),
+    }
+    async with QdrantServer(collections=specs) as server:
+        client = AsyncQdrantClient(url=server.url, check_compatibility=False)
+        assert {each.name for each in (await client.get_collections()).collections} == {"docs", "all"}
+        await client.close()
+
+
+async def test_stored_vectors_do_not_change_by_being_queried(client: AsyncQdrantClient) -> None:
+    await client.create_collection("docs", **SETTINGS)
+    await client.upsert("docs", [point(number, number) for number in range(50)])
+    before, _ = await client.scroll("docs", limit=50, with_vectors=True)
+    for seed in range(5):
+        await client.query_points("docs", query=vector(seed))
+    after, _ = await client.scroll("docs", limit=50, with_vectors=True)
+    assert before == after
