@@ -461,7 +461,7 @@ METADATAS = st.lists(st.dictionaries(KEYS, VALUES, max_size=4), min_size=1, max_
 
 
 @settings(
-    max_examples=40,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
