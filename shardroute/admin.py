@@ -67,11 +67,19 @@ class Admin:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, config: Config, *, observer: Observer | None = None, stores: Mapping[str, Store] | None = None
+        cls,
+        config: Config,
+        *,
+        observer: Observer | None = None,
+        stores: Mapping[str, Store] | None = None,
+        patience: float = _PATIENCE,
     ) -> AsyncIterator[Self]:
-        """Connects to Redis and the clusters (unless ready `stores` are given) and closes them again."""
+        """Connects to Redis and the clusters (unless ready `stores` are given) and closes them again.
+
+        `patience`: for how many seconds a Redis that is away is asked again.
+        """
         async with AsyncExitStack() as stack:
-            plane = ControlPlane.open(config.control, patience=_PATIENCE)
+            plane = ControlPlane.open(config.control, patience=patience)
             stack.push_async_callback(plane.aclose)
             opened = (
                 stores if stores is not None else await stack.enter_async_context(connected(config.clusters))

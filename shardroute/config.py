@@ -48,11 +48,12 @@ class RouterConfig:
 
     `stale_reads`: whether reads go on by the last known map when Redis is away.
     `drain`: seconds that closing waits for writes under way.
-    `linger`: seconds after which a request that got no answer can no longer take effect.
+    `linger`: seconds after which a request that got no answer can no longer take effect. A cut-over waits for
+    it, so it should be shorter than `migration.max_hold`.
     """
 
     deadline: float = 10.0
-    linger: float = 5.0
+    linger: float = 1.0
     stale_reads: bool = True
     drain: float = 10.0
 

@@ -50,15 +50,24 @@ class Unavailable(ShardrouteError):
 
 
 class ClusterUnavailable(Unavailable):
-    """A cluster did not answer in time, refused the connection or answered 5xx."""
+    """A cluster did not answer in time, refused the connection or answered 5xx.
 
-    def __init__(self, cluster: str, message: str, *, retry_after: float | None = None) -> None:
+    `may_land`: there was no answer to a request that was sent, so it may still take effect.
+    """
+
+    def __init__(
+        self, cluster: str, message: str, *, retry_after: float | None = None, may_land: bool = True
+    ) -> None:
         super().__init__(f"cluster {cluster!r}: {message}", retry_after=retry_after)
         self.cluster = cluster
+        self.may_land = may_land
 
 
 class RateLimited(ClusterUnavailable):
     """A cluster answered that it has had too many requests (429)."""
+
+    def __init__(self, cluster: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(cluster, message, retry_after=retry_after, may_land=False)
 
 
 class ClusterRejected(ShardrouteError):

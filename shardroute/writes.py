@@ -15,7 +15,15 @@ from typing import Any
 
 from . import telemetry as names
 from .control import Begun, ControlPlane
-from .errors import ControlPlaneUnavailable, LeaseLost, MapLost, ShardrouteError, TenantHeld, Unavailable
+from .errors import (
+    ClusterUnavailable,
+    ControlPlaneUnavailable,
+    LeaseLost,
+    MapLost,
+    ShardrouteError,
+    TenantHeld,
+    Unavailable,
+)
 from .operations import Operation
 from .routing import Route, Sides, Target
 from .rules import Verdict, leaves_debt, verdict
@@ -89,12 +97,10 @@ class Writer:
         view.enter(route.in_flight)
         try:
             await request(operation.name, "primary", route, route.primary, operation.apply(route.primary))
-        except (asyncio.CancelledError, Unavailable):
-            # The request may still land: the drain (rule 3) waits until it no longer can.
-            asyncio.get_running_loop().call_later(self._linger, view.leave, route.in_flight)
-            raise
-        except BaseException:
-            view.leave(route.in_flight)
+        except BaseException as error:
+            # A request that may still land holds up the drain (rule 3) until it no longer can.
+            wait = self._linger if may_land(error) else 0
+            asyncio.get_running_loop().call_later(wait, view.leave, route.in_flight)
             raise
         view.leave(route.in_flight)
         return view.may_answer(generation)
@@ -134,7 +140,7 @@ class Writer:
         failures: Sequence[BaseException | None],
     ) -> None:
         """Settles now, or, where a request got no answer and may still land, when it no longer can."""
-        if any(isinstance(failure, Unavailable) for failure in failures):
+        if any(may_land(failure) for failure in failures):
             self._own(self._settle_late(route, operation, token))
         else:
             await self._settle(route, operation, token, debt=debt)
@@ -259,3 +265,10 @@ class Writer:
         for task in (left := list(self._tasks)):
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+
+def may_land(failure: BaseException | None) -> bool:
+    """Whether a request that failed so may still take effect: it was cut off, or nobody answered."""
+    if isinstance(failure, ClusterUnavailable):
+        return failure.may_land
+    return isinstance(failure, asyncio.CancelledError)

@@ -23,15 +23,18 @@ class Payer:
         self._work = work
         self._primary, self._secondary = work.pair(standing)
 
-    async def pay(self, patience: float) -> Journal:
-        """Pays until nothing is left, or for `patience` seconds while writes keep touching it; what is left then."""
+    async def pay(self, patience: float, *, enough: int = 0, quiet: bool = False) -> Journal:
+        """Pays until at most `enough` ids are left, or for `patience` seconds; what is left then.
+
+        Writes that keep overlapping make new debt for as long as they come: only a hold ends that.
+        `quiet`: waits for the tokens of writes in flight as well, as a crossing must (rule 10).
+        """
         work, loop = self._work, asyncio.get_running_loop()
         until, idle = loop.time() + patience, 0
         left = await self._left()
         work.observer.stage(work.tenant, Stage.DEBT, left.debt)
-        while (left.debt or left.tokens) and loop.time() < until:
-            paid = await self._pay_some()
-            idle = 0 if paid else min(idle + 1, len(_PAUSES))
+        while (left.debt > enough or (quiet and left.tokens)) and loop.time() < until:
+            idle = 0 if await self._pay_some() else min(idle + 1, len(_PAUSES))
             if idle:
                 await asyncio.sleep(_PAUSES[idle - 1])
             left = await self._left()

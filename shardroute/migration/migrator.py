@@ -37,7 +37,8 @@ from .verifier import Verification, Verifier
 from .work import Work
 
 _POLL = 0.002  # seconds between looks at the barrier, growing to ten times that
-_CATCH_UP = 15.0  # seconds that debt is chased before a hold while writes keep making new debt
+_CATCH_UP = 15.0  # seconds that debt is chased while writes keep making new debt
+_ENOUGH = 64  # ids of debt that may be left for the hold: one request pays them
 _PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER", "TOKENS", "DEBT"})
 """Refusals that another try may not meet."""
 
@@ -52,7 +53,10 @@ class Options:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a verb did. `hold_seconds`: from the move into the hold to the move out of it, of each cut-over."""
+    """What a verb did. `hold_seconds`: from the move into the hold to the move out of it, of each cut-over.
+
+    `debt`: ids that are being written too fast to be brought to both sides for now.
+    """
 
     tenant: str
     verb: str
@@ -60,6 +64,7 @@ class Outcome:
     copied: int = 0
     compared: int = 0
     repaired: int = 0
+    debt: int = 0
     hold_seconds: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -225,7 +230,7 @@ class _Journey:
                 self._outcome.copied = await Copier(work, standing).copy()
             await work.plane.maps.mark_synced(work.tenant, work.shard, standing, fence=work.fence)
             work.step("synced")
-        await Payer(work, standing).pay(_CATCH_UP)
+        await Payer(work, standing).pay(_CATCH_UP, enough=_ENOUGH)
         if self._options.verify and not self._outcome.compared:
             with stage_span("shardroute.verification", work.tenant):
                 verification = await verify_and_repair(work, standing)
@@ -233,10 +238,10 @@ class _Journey:
                 verification.compared,
                 len(verification.differing),
             )
-            await Payer(work, standing).pay(_CATCH_UP)
+            await Payer(work, standing).pay(_CATCH_UP, enough=_ENOUGH)
 
     async def _before_leaving_hold(self, standing: Standing) -> None:
-        await Payer(self._work, standing).pay(self._work.config.migration.max_hold)
+        await Payer(self._work, standing).pay(self._work.config.migration.max_hold, quiet=True)
 
     _PREPARATIONS: Mapping[tuple[str, str], Callable[[_Journey, Standing], Awaitable[None]]] = {
         ("settled", "other"): _before_dual,

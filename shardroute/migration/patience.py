@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import stamina
 
-from ..errors import ClusterUnavailable, RateLimited, Unavailable
+from ..errors import ClusterUnavailable, Unavailable
 
 _Answer = TypeVar("_Answer")
 _Item = TypeVar("_Item")
@@ -28,11 +28,14 @@ class Patience:
 
     async def read(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer, asked for up to eight times. Raises the last error."""
+        return await self._again(lambda: self._once(cluster, call))
+
+    async def _again(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
         async for attempt in stamina.retry_context(
             on=_backoff, attempts=_ATTEMPTS, timeout=None, wait_initial=0.05, wait_max=_WAIT_MAX
         ):
             with attempt:
-                return await self._once(cluster, call)
+                return await call()
         raise AssertionError("unreachable")  # the context returns or raises
 
     async def write(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
@@ -45,20 +48,17 @@ class Patience:
         async def noted() -> _Answer:
             nonlocal unanswered
             try:
-                return await call()
-            except RateLimited:
-                raise
-            except Unavailable:
-                unanswered = True
+                return await self._once(cluster, call)
+            except ClusterUnavailable as error:
+                unanswered = unanswered or error.may_land
                 raise
 
         try:
-            answer = await self.read(cluster, noted)
+            answer = await self._again(noted)
         except Unavailable:
-            await asyncio.sleep(self.linger)
+            await asyncio.sleep(self.linger if unanswered else 0)
             raise
-        if unanswered:
-            await asyncio.sleep(self.linger)
+        await asyncio.sleep(self.linger if unanswered else 0)
         return answer
 
     async def _once(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:

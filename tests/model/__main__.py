@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from .cases import BOTH_FAULTY, ONE_FAULTY, SWITCHED_OFF
 from .decisions import Rules
-from .protocol_model import Model, Scope
+from .protocol_model import Model
 from .search import explore, told
+from .state import Scope
 
 WHOLE = (
     Scope(),

@@ -11,7 +11,7 @@ from shardroute.phases import Phase
 from shardroute.rules import Journal, Refusal
 
 from .decisions import Rules
-from .protocol_model import Scope
+from .state import Scope
 
 ONE_FAULTY = frozenset({0})
 BOTH_FAULTY = frozenset({0, 1})

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from .protocol_model import Model, Router, State, settled, violation
+from .protocol_model import Model
+from .state import Router, State, settled, violation
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import pytest
 
 from .cases import BOTH_FAULTY, FAULTS, ONE_FAULTY, SWITCHED_OFF, Case
 from .decisions import Rules
-from .protocol_model import Model, Scope
+from .protocol_model import Model
 from .search import explore, told
+from .state import Scope
 
 TO_THE_END = {
     "two routers, one write each, three moves": (Scope(), 47_217),

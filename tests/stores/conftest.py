@@ -25,6 +25,8 @@ from shardroute.stores.qdrant import QdrantStore
 from shardroute.testing.qdrant import QdrantServer
 from shardroute.topology import IdScheme, Place, Placement, Tenancy, TenancyKind, Topology
 
+from .grpc_server import grpc_server
+
 DIMENSION = 4
 
 
@@ -124,6 +126,8 @@ def _setups() -> list[Setup]:
         Setup("qdrant-rest", ids=native, vector_name="dense"),
         Setup("qdrant-rest", "collection"),
         Setup("qdrant-rest", "shard_key"),
+        Setup("qdrant-grpc", sparse_name="words"),
+        Setup("qdrant-grpc", "collection", ids=native, vector_name="dense", sparse_name="words"),
     ]
     if "SHARDROUTE_TEST_QDRANT_URL" in os.environ:
         for backend in ("server-rest", "server-grpc"):
@@ -170,6 +174,12 @@ async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             url = request.getfixturevalue("qdrant_url")
             async for opened in _opened(setup, QdrantStore.connect("test", url=url)):
                 yield opened
+        case "qdrant-grpc":
+            async with grpc_server() as port:
+                url = f"http://127.0.0.1:{port}"
+                store = QdrantStore.connect("test", url=url, prefer_grpc=True, grpc_port=port)
+                async for opened in _opened(setup, store):
+                    yield opened
         case _:
             store = QdrantStore.connect(
                 "test",

@@ -5,77 +5,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import BaseModel
 from qdrant_client import AsyncQdrantClient
 from qdrant_client import models as m
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from shardroute.testing._qdrant_app import qdrant_app
-from shardroute.testing._qdrant_store import QdrantStore
-from shardroute.testing.qdrant import Faults, QdrantServer
-
-Call = tuple[str, dict[str, Any]]
-
-UUIDS = [f"{digit * 8}-{digit * 4}-{digit * 4}-{digit * 4}-{digit * 12}" for digit in "1af"]
-IDS: list[Any] = [1, 2, 3, 10, 2**63, *UUIDS]
-SETTINGS: dict[str, Any] = {
-    "vectors_config": m.VectorParams(size=4, distance=m.Distance.COSINE),
-    "sparse_vectors_config": {"words": m.SparseVectorParams()},
-}
-
-
-def vector(seed: int) -> list[float]:
-    return [float(value) for value in np.random.default_rng(seed).standard_normal(4).astype(np.float32)]
-
-
-def sparse(seed: int) -> m.SparseVector:
-    generator = np.random.default_rng(seed)
-    return m.SparseVector(
-        indices=[7, 3, seed % 3], values=[float(each) for each in generator.random(3) + 0.1]
-    )
-
-
-def point(point_id: Any, seed: int = 0, **payload: Any) -> m.PointStruct:
-    return m.PointStruct(id=point_id, vector={"": vector(seed), "words": sparse(seed)}, payload=payload)
-
-
-def tenant(*names: str) -> m.Filter:
-    conditions = [m.FieldCondition(key="tenant", match=m.MatchValue(value=name)) for name in names]
-    return m.Filter(must=[*conditions])
-
-
-def plain(value: Any) -> Any:
-    """A comparable form: no models, no Nones, floats as the store keeps them."""
-    if isinstance(value, BaseModel):
-        return plain(value.model_dump(mode="json", exclude_none=True, exclude={"operation_id"}))
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return pytest.approx(value, rel=1e-5, abs=1e-6) if isinstance(value, float) else value
-
-
-async def outcome(client: AsyncQdrantClient, call: Call, collection: str = "docs") -> Any:
-    method, arguments = call
-    try:
-        return plain(await getattr(client, method)(collection, **arguments))
-    except (UnexpectedResponse, ValueError, KeyError):
-        return "refused"
-
-
-async def assert_same(client: AsyncQdrantClient, calls: list[Call]) -> None:
-    """The client of the server and a client in local mode see the same, call after call."""
-    reference = AsyncQdrantClient(":memory:")
-    await reference.create_collection("docs", **SETTINGS)
-    await client.create_collection("docs", **SETTINGS)
-    for number, call in enumerate(calls):
-        expected = await outcome(reference, call)
-        assert await outcome(client, call) == expected, f"call {number}: {call}"
-    await reference.close()
+from shardroute.testing.qdrant import QdrantServer
+from tests.testing.local_mode import IDS, SETTINGS, UUIDS, Call, assert_same, point, sparse, tenant, vector
 
 
 @pytest.fixture
@@ -166,75 +102,6 @@ SCENARIO: list[Call] = [
 
 async def test_every_operation_answers_as_local_mode_does(client: AsyncQdrantClient) -> None:
     await assert_same(client, SCENARIO)
-
-
-tenants = st.sampled_from(["a", "b", ["a", "b"], 1, None])
-payloads = st.fixed_dictionaries({"tenant": tenants}, optional={"n": st.integers(0, 3)})
-ids = st.sampled_from([*IDS, UUIDS[1].upper()])
-seeds = st.integers(0, 2**32)
-points = st.lists(st.builds(lambda i, s, p: point(i, s, **p), ids, seeds, payloads), min_size=1, max_size=6)
-conditions = st.one_of(
-    st.sampled_from("abc").map(lambda name: m.FieldCondition(key="tenant", match=m.MatchValue(value=name))),
-    st.lists(ids, max_size=4).map(lambda some: m.HasIdCondition(has_id=some)),
-    st.integers(0, 3).map(lambda n: m.FieldCondition(key="n", range=m.Range(gte=n))),
-    st.just(m.IsEmptyCondition(is_empty=m.PayloadField(key="n"))),
-)
-simple_filters = st.builds(
-    m.Filter,
-    must=st.none() | conditions | st.lists(conditions, max_size=3),
-    must_not=st.none() | st.lists(conditions, max_size=1),
-    should=st.none() | st.lists(conditions, max_size=2),
-)
-filters = st.one_of(
-    simple_filters, st.builds(lambda inner, one: m.Filter(must=[inner, one]), simple_filters, conditions)
-)
-selectors = st.lists(ids, max_size=3) | filters
-
-
-def called(method: str, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
-    return st.tuples(st.just(method), st.fixed_dictionaries(arguments))
-
-
-modes = st.none() | st.sampled_from(m.UpdateMode)
-writes = st.one_of(
-    called("upsert", points=points, update_mode=modes, update_filter=st.none() | filters),
-    called("delete", points_selector=selectors),
-    called("set_payload", payload=payloads, points=selectors),
-    called("overwrite_payload", payload=payloads, points=selectors),
-    called("delete_payload", keys=st.just(["tenant"]), points=selectors),
-    called("clear_payload", points_selector=selectors),
-)
-reads = st.one_of(
-    called(
-        "scroll",
-        scroll_filter=st.none() | filters,
-        limit=st.integers(1, 5),
-        offset=st.none() | ids,
-        with_vectors=st.booleans(),
-    ),
-    called("count", count_filter=filters),
-    called("retrieve", ids=st.lists(ids, max_size=4)),
-    called(
-        "query_points", query=seeds.map(vector), query_filter=st.none() | filters, limit=st.integers(1, 5)
-    ),
-)
-histories = st.tuples(points, st.lists(writes | reads, min_size=3, max_size=12))
-
-
-@settings(max_examples=60, deadline=None)
-@given(histories)
-async def test_any_history_reads_as_in_local_mode(history: tuple[list[m.PointStruct], list[Call]]) -> None:
-    store = QdrantStore()
-    client = AsyncQdrantClient(
-        url="http://test",
-        check_compatibility=False,
-        transport=httpx.ASGITransport(app=qdrant_app(store, Faults())),
-    )
-    first, calls = history
-    ending: list[Call] = [("scroll", {"limit": 100, "with_vectors": True})]
-    await assert_same(client, [("upsert", {"points": first}), *calls, *ending])
-    await client.close()
-    store.close()
 
 
 async def test_pages_hold_every_point_once_while_others_are_written(client: AsyncQdrantClient) -> None:

@@ -1,0 +1,5 @@
+"""``python -m shardroute.cli``."""
+
+from . import main
+
+main()

@@ -1,0 +1,160 @@
+"""The commands and their arguments. What they do is in `verbs` and `looking`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from .. import __version__
+from ..migration import Options
+from . import looking, verbs
+from .exits import Exit
+from .options import COMMON, Common, Ids, Parallel, Repair, Tenant, Tenants, Yes, flag
+from .running import perform, run_to_end
+
+app = App(
+    name="shardroute",
+    help="Moves tenants between vector database clusters under live traffic, one at a time, losing nothing.",
+    version=__version__,
+    result_action="return_value",
+    help_epilogue="Exit codes: 0 done, 1 failed, 2 usage, 3 verification found differences, 4 somebody else "
+    "holds the tenant, 130 interrupted.",
+)
+
+
+def main() -> None:
+    """The script: parses the arguments, runs one command, ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without Unicode
+    sys.exit(app() or Exit.DONE)
+
+
+@app.command
+def init(*, common: Common = COMMON) -> int:
+    """Make the map of a new deployment."""
+    return perform(common, looking.init, needs_map=False)
+
+
+@app.command
+def status(*tenants: Tenants, common: Common = COMMON) -> int:
+    """Show where tenants stand: those named, or all."""
+    return perform(common, looking.status(tenants))
+
+
+@app.command
+def plan(
+    *tenants: Tenants,
+    purge_target: Annotated[bool, flag("Plan for `migrate --purge-target`.")] = False,
+    parallel: Parallel = 2,
+    common: Common = COMMON,
+) -> int:
+    """Find out what stands against moving tenants. Changes nothing."""
+    return perform(common, verbs.plan(tenants, purge_target=purge_target, parallel=parallel))
+
+
+@app.command
+def migrate(
+    *tenants: Tenants,
+    everyone: Annotated[
+        bool, Parameter(name="--all", negative=(), show_default=False, help="All that have not crossed yet.")
+    ] = False,
+    purge_target: Annotated[bool, flag("First delete what the new cluster holds of them.")] = False,
+    verify: Annotated[
+        bool, Parameter(name=(), negative="--no-verify", show_default=False, help="Cross without comparing.")
+    ] = True,
+    yes: Yes = False,
+    parallel: Parallel = 2,
+    common: Common = COMMON,
+) -> int:
+    """Copy tenants, compare every record, and take them across to the new cluster.
+
+    Interrupted, it goes on where it was when it is run again.
+    """
+    options = Options(purge_target=purge_target, verify=verify)
+    return perform(
+        common, verbs.migrate(tenants, everyone=everyone, options=options, yes=yes, parallel=parallel)
+    )
+
+
+@app.command
+def verify(*tenants: Tenants, repair: Repair = False, parallel: Parallel = 2, common: Common = COMMON) -> int:
+    """Compare every record of both sides. Differences end in exit code 3."""
+    return perform(common, verbs.verify(tenants, repair=repair, parallel=parallel))
+
+
+@app.command
+def rollback(
+    *tenants: Tenants,
+    verify: Annotated[bool, flag("Compare every record before crossing back.")] = False,
+    parallel: Parallel = 2,
+    common: Common = COMMON,
+) -> int:
+    """Take tenants back to the old cluster. Both sides stay in step."""
+    options = Options(verify=verify)
+    return perform(
+        common,
+        verbs.move("rollback", tenants, options=options, columns=verbs.COPIED, parallel=parallel),
+    )
+
+
+@app.command
+def abort(*tenants: Tenants, common: Common = COMMON) -> int:
+    """Stop moving tenants that have not crossed: the old cluster alone again."""
+    return perform(common, verbs.move("abort", tenants, options=Options(), columns=verbs.MOVED, parallel=2))
+
+
+@app.command
+def complete(*tenants: Tenants, common: Common = COMMON) -> int:
+    """End the move of tenants that have crossed: the new cluster alone."""
+    return perform(
+        common, verbs.move("complete", tenants, options=Options(), columns=verbs.MOVED, parallel=2)
+    )
+
+
+@app.command
+def purge(*tenants: Tenants, yes: Yes = False, common: Common = COMMON) -> int:
+    """Delete tenants' data on the cluster that they are not on."""
+    return perform(common, verbs.purge(tenants, yes=yes))
+
+
+@app.command
+def doctor(
+    *,
+    repair: Annotated[bool, flag("End overdue holds and pay debt of tenants that nobody works on.")] = False,
+    evict: Annotated[
+        tuple[str, ...],
+        Parameter(metavar="SESSION", negative=(), help="End a session that is known to be dead."),
+    ] = (),
+    common: Common = COMMON,
+) -> int:
+    """Show sessions, half-done tenants and what ails Redis or a cluster."""
+    return perform(common, looking.doctor(repair=repair, evict=evict))
+
+
+@app.command
+def touch(tenant: Tenant, *ids: Ids, common: Common = COMMON) -> int:
+    """Note that something outside wrote records, so that they are copied again."""
+    return perform(common, verbs.touch(tenant, ids))
+
+
+@app.command
+def demo(
+    *,
+    report: Annotated[Path, Parameter(metavar="PATH", help="Where the report goes.")] = Path("demo-report.json"),
+    tenants: Annotated[int | None, Parameter(metavar="N", validator=Number(gte=1), help="How many tenants.")] = None,
+    seconds: Annotated[float | None, Parameter(metavar="S", validator=Number(gt=0), help="Of traffic.")] = None,
+    json: Annotated[bool, flag("The report on stdout as well.")] = False,
+) -> int:  # fmt: skip
+    """Move tenants between servers on this machine under traffic, and break things on the way."""
+    from ..demo import run_demo  # noqa: PLC0415 - it starts servers, which need the extra `testing`
+
+    chosen: dict[str, Any] = {"tenants": tenants, "seconds": seconds}
+    given = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        return int(run_to_end(run_demo(report=report, json_output=json, **given)))
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED

@@ -1,0 +1,117 @@
+"""Progress on stderr: bars where somebody looks on, plain lines where not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from ..migration import Silent, Stage
+from .bars import Display
+from .output import Screen
+from .words import activity, clock
+
+_EVERY = 5.0  # seconds between plain lines of one tenant
+
+
+class Watch(Silent):
+    """An observer that is also told which tenants there are and which are done. This one says nothing."""
+
+    def watching(self, tenants: Sequence[str]) -> AbstractContextManager[object]:
+        """While these tenants are worked on."""
+        return nullcontext()
+
+    def done(self, tenant: str) -> None:
+        """Nothing more will come of this one."""
+
+
+class Lines(Watch):
+    """A line when a stage begins and when a tenant moves, and every few seconds on the way."""
+
+    def __init__(self, say: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._now = now
+        self._tallies: dict[str, _Tally] = {}
+
+    def stage(self, tenant: str, stage: Stage, total: int | None, done: int = 0) -> None:
+        if _worth_saying(stage, total):
+            now = self._now()
+            self._tallies[tenant] = tally = _Tally(stage, total, done, first=done, began=now, said=now)
+            self._say(f"{tenant}: {tally}")
+
+    def advance(self, tenant: str, stage: Stage, records: int) -> None:
+        tally = self._tallies.get(tenant)
+        if tally is None or tally.stage is not stage:
+            return
+        tally.done, now = tally.done + records, self._now()
+        if now - tally.said >= _EVERY:
+            tally.said = now
+            self._say(f"{tenant}: {tally}{tally.pace(now)}")
+
+    def step(self, tenant: str, step: str) -> None:
+        if step.startswith("moved to "):
+            self._say(f"{tenant}: {step}")
+
+    def done(self, tenant: str) -> None:
+        self._tallies.pop(tenant, None)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """One stage of one tenant. `first`: what was done before this run."""
+
+    stage: Stage
+    total: int | None
+    done: int
+    first: int
+    began: float
+    said: float
+
+    def __str__(self) -> str:
+        of = "" if self.total is None else f" of {self.total:,}"
+        return f"{self.stage} {self.done:,}{of}"
+
+    def pace(self, now: float) -> str:
+        rate = (self.done - self.first) / max(now - self.began, 1e-9)
+        left = f", {clock((self.total - self.done) / rate)} left" if self.total and rate else ""
+        return f", {rate:,.0f}/s{left}"
+
+
+class Bars(Watch):
+    """A bar for each tenant under way, above them one for all when there are several."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+
+    def watching(self, tenants: Sequence[str]) -> AbstractContextManager[object]:
+        return self._display.showing(len(tenants))
+
+    def stage(self, tenant: str, stage: Stage, total: int | None, done: int = 0) -> None:
+        if _worth_saying(stage, total):
+            self._display.restart(tenant, stage, total, done)
+
+    def advance(self, tenant: str, stage: Stage, records: int) -> None:
+        self._display.advance(tenant, stage, records)
+
+    def step(self, tenant: str, step: str) -> None:
+        doing = activity(step)
+        if doing is not None:
+            self._display.restart(tenant, doing, None, 0)
+
+    def done(self, tenant: str) -> None:
+        self._display.remove(tenant)
+
+
+def watch_on(screen: Screen, *, quiet: bool) -> Watch:
+    """What fits the terminal, or that there is none."""
+    if quiet:
+        return Watch()
+    if screen.live and not screen.json:
+        return Bars(Display(screen.err))
+    return Lines(screen.aside)
+
+
+def _worth_saying(stage: Stage, total: int | None) -> bool:
+    """Debt is looked for several times, and mostly there is none."""
+    return stage is not Stage.DEBT or bool(total)

@@ -1,0 +1,305 @@
+"""Verbs that work on tenants: several at a time, results as rows, errors noted one by one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from ..admin import Admin
+from ..errors import InvalidInput, ShardrouteError
+from ..migration import Options, Outcome, Verification, each
+from ..phases import EFFECTS, LINE, Phase, Side, check_verb
+from ..topology import check_tenant
+from .exits import Exit
+from .output import Column, Row, number, phase_column, text
+from .running import Command, Run
+from .words import plural
+
+Verb = Callable[[str], Awaitable[Row]]
+
+MOVED: tuple[Column, ...] = (text("tenant"), phase_column(), number("seconds", form=".1f"))
+COPIED: tuple[Column, ...] = (
+    *MOVED[:2],
+    number("copied"),
+    number("compared"),
+    number("repaired"),
+    Column("hold ms", lambda row: "+".join(f"{1000 * hold:.0f}" for hold in row["hold_seconds"]), right=True),
+    MOVED[2],
+)
+VERIFIED: tuple[Column, ...] = (
+    text("tenant"),
+    number("compared"),
+    Column("differing", lambda row: _alarming(row["differing"]), right=True),
+    number("repaired"),
+    number("unsettled"),
+    number("seconds", form=".1f"),
+)
+PURGED: tuple[Column, ...] = (text("tenant"), number("deleted"), number("seconds", form=".1f"))
+TOUCHED: tuple[Column, ...] = (text("tenant"), number("noted"))
+PLANNED: tuple[Column, ...] = (
+    text("tenant"),
+    Column("plan", lambda row: _plan(row["problems"]), fold=True),
+)
+
+_NOT_MOVED_YET = tuple(phase for phase in LINE if phase.rank < Phase.DUAL_NEW.rank)
+_NAMED = 5  # tenants that a question names
+
+
+def names(tenants: Sequence[str]) -> list[str]:
+    """The tenants, each once. Raises InvalidTenant; InvalidInput if there are none."""
+    if not tenants:
+        raise InvalidInput("which tenants? Name one or more")
+    return [check_tenant(tenant) for tenant in dict.fromkeys(tenants)]
+
+
+# -- the commands --------------------------------------------------------------------------------------------------
+
+
+def migrate(tenants: Sequence[str], *, everyone: bool, options: Options, yes: bool, parallel: int) -> Command:
+    """All of them, or all that have not crossed yet."""
+
+    async def command(run: Run, admin: Admin) -> None:
+        chosen = await _chosen(admin, tenants, everyone=everyone)
+        if options.purge_target and not yes:
+            await _confirm_purge_target(run, admin, chosen)
+        await _several(run, chosen, _mover(admin, "migrate", options), COPIED, parallel)
+
+    return command
+
+
+def move(
+    verb: str, tenants: Sequence[str], *, options: Options, columns: Sequence[Column], parallel: int
+) -> Command:
+    """`rollback`, `abort` or `complete`."""
+
+    async def command(run: Run, admin: Admin) -> None:
+        await _several(run, names(tenants), _mover(admin, verb, options), columns, parallel)
+
+    return command
+
+
+def verify(tenants: Sequence[str], *, repair: bool, parallel: int) -> Command:
+    """Differences that were not repaired end in exit code 3."""
+
+    async def command(run: Run, admin: Admin) -> None:
+        async def one(tenant: str) -> Row:
+            began = time.monotonic()
+            found = await admin.verify(tenant, repair=repair)
+            return _verified(tenant, found, repair=repair, seconds=time.monotonic() - began)
+
+        await _several(run, names(tenants), one, VERIFIED, parallel)
+        for row in run.document["results"]:
+            _tell_differences(run, row)
+
+    return command
+
+
+def purge(tenants: Sequence[str], *, yes: bool) -> Command:
+    """Asks first, saying what goes."""
+
+    async def command(run: Run, admin: Admin) -> None:
+        chosen = names(tenants)
+        if not yes:
+            await _confirm_purge(run, admin, chosen)
+
+        async def one(tenant: str) -> Row:
+            began = time.monotonic()
+            deleted = await admin.purge(tenant)
+            return {"tenant": tenant, "deleted": deleted, "seconds": _seconds(time.monotonic() - began)}
+
+        await _several(run, chosen, one, PURGED, 2)
+
+    return command
+
+
+def plan(tenants: Sequence[str], *, purge_target: bool, parallel: int) -> Command:
+    """Problems end in exit code 1."""
+
+    async def command(run: Run, admin: Admin) -> None:
+        async def one(tenant: str) -> Row:
+            problems = await admin.plan(tenant, purge_target=purge_target)
+            return {"tenant": tenant, "ready": not problems, "problems": problems}
+
+        await _several(run, names(tenants), one, PLANNED, parallel)
+        if not all(row["ready"] for row in run.document["results"]):
+            run.exits.append(Exit.FAILED)
+
+    return command
+
+
+def touch(tenant: str, ids: Sequence[str]) -> Command:
+    """Ids of records that something outside wrote."""
+
+    async def command(run: Run, admin: Admin) -> None:
+        wanted = _read_ids() if ids == ("-",) else _checked_ids(ids)
+
+        async def one(name: str) -> Row:
+            return {"tenant": name, "noted": await admin.touch(name, wanted)}
+
+        await _several(run, names([tenant]), one, TOUCHED, 1)
+        if wanted and any(not row["noted"] for row in run.document["results"]):
+            run.screen.note(f"{tenant} is on one cluster only: nothing has to be copied again")
+
+    return command
+
+
+# -- several tenants -----------------------------------------------------------------------------------------------
+
+
+async def _several(
+    run: Run, tenants: list[str], verb: Verb, columns: Sequence[Column], parallel: int
+) -> None:
+    """Some at a time; what is done is shown even if the rest is interrupted."""
+    run.tenants = tenants
+
+    async def one(tenant: str) -> Row:
+        run.begun.append(tenant)
+        return await verb(tenant)
+
+    try:
+        with run.watch.watching(tenants):
+            async for tenant, answer in each(tenants, one, parallel=parallel):
+                _ended(run, tenant, answer)
+    finally:
+        places = {tenant: place for place, tenant in enumerate(tenants)}
+        run.document["results"].sort(key=lambda row: places[row["tenant"]])
+        run.screen.table(columns, run.document["results"])
+    if len(tenants) > 1 or not tenants:
+        _summarize(run)
+
+
+def _ended(run: Run, tenant: str, answer: Row | ShardrouteError) -> None:
+    run.ended.add(tenant)
+    run.watch.done(tenant)
+    if isinstance(answer, ShardrouteError):
+        run.fail(answer, tenant)
+    else:
+        run.document["results"].append(answer)
+
+
+def _summarize(run: Run) -> None:
+    failed = len(run.document["errors"])
+    words = f"{plural(len(run.tenants), 'tenant')}: {len(run.document['results'])} done"
+    run.screen.aside(f"{words}, {failed} failed" if failed else words)
+
+
+async def _chosen(admin: Admin, tenants: Sequence[str], *, everyone: bool) -> list[str]:
+    if everyone and tenants:
+        raise InvalidInput("either tenants by name or --all, not both")
+    if not everyone and not tenants:
+        raise InvalidInput("which tenants? Name one or more, or say --all")
+    return await admin.tenants(_NOT_MOVED_YET) if everyone else names(tenants)
+
+
+def _mover(admin: Admin, verb: str, options: Options) -> Verb:
+    async def one(tenant: str) -> Row:
+        return _moved(await admin.move(verb, tenant, options))
+
+    return one
+
+
+# -- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _seconds(value: float) -> float:
+    return round(value, 4)
+
+
+def _moved(outcome: Outcome) -> Row:
+    times = {
+        "hold_seconds": [_seconds(hold) for hold in outcome.hold_seconds],
+        "seconds": _seconds(outcome.seconds),
+    }
+    return {**asdict(outcome), **times}
+
+
+def _verified(tenant: str, found: Verification, *, repair: bool, seconds: float) -> dict[str, Any]:
+    differing = len(found.differing)
+    return {
+        "tenant": tenant,
+        "compared": found.compared,
+        "differing": 0 if repair else differing,
+        "repaired": differing if repair else 0,
+        "unsettled": found.unsettled,
+        "examples": found.examples(),
+        "seconds": _seconds(seconds),
+    }
+
+
+def _tell_differences(run: Run, row: Row) -> None:
+    if not row["differing"]:
+        return
+    run.exits.append(Exit.DIFFERENT)
+    listing = "".join(f"\n  - {example}" for example in row["examples"])
+    run.screen.note(
+        f"tenant {row['tenant']!r}: {plural(row['differing'], 'record')} differ; `--repair` copies them again:{listing}"
+    )
+
+
+def _alarming(count: int) -> Text:
+    return Text(f"{count:,}", style="bold red" if count else "")
+
+
+def _plan(problems: Sequence[str]) -> Text:
+    return Text("\n".join(problems), style="red") if problems else Text("ready", style="green")
+
+
+# -- asking --------------------------------------------------------------------------------------------------------
+
+
+async def _confirm_purge(run: Run, admin: Admin, tenants: list[str]) -> None:
+    standings = await admin.status(tenants)
+    for status in standings:
+        check_verb("purge", status.tenant, status.phase)
+    where = [_place(admin, status.tenant, EFFECTS[status.phase].primary.other) for status in standings]
+    _confirm(run, f"this deletes every record of {_listed(tenants, where)}")
+
+
+async def _confirm_purge_target(run: Run, admin: Admin, tenants: list[str]) -> None:
+    standings = [s for s in await admin.status(tenants) if EFFECTS[s.phase].settled] if tenants else []
+    if standings:
+        where = [_place(admin, status.tenant, Side.NEW) for status in standings]
+        listed = _listed([status.tenant for status in standings], where)
+        _confirm(run, f"before the copy, --purge-target deletes every record of {listed}")
+
+
+def _place(admin: Admin, tenant: str, side: Side) -> str:
+    topology = admin.config.route.old if side is Side.OLD else admin.config.route.new
+    place = topology.place(tenant)
+    return f"on cluster {place.cluster!r} (collection {place.collection!r})"
+
+
+def _listed(tenants: list[str], where: list[str]) -> str:
+    parts = [f"tenant {tenant!r} {place}" for tenant, place in zip(tenants, where, strict=True)]
+    more = [f"and of {plural(len(parts) - _NAMED, 'more tenant')}"] if len(parts) > _NAMED else []
+    return ", ".join(parts[:_NAMED] + more)
+
+
+def _confirm(run: Run, what: str) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidInput(f"{what}. Nothing was deleted; --yes goes ahead")
+    if not run.screen.confirm(f"{what}. Go ahead?"):
+        raise InvalidInput("not confirmed: nothing was deleted")
+
+
+# -- ids -----------------------------------------------------------------------------------------------------------
+
+
+def _checked_ids(ids: Sequence[str]) -> list[str]:
+    if not ids:
+        raise InvalidInput("which ids? Name some, or `-` to read them from stdin, one a line")
+    for record_id in ids:
+        if record_id.startswith("-"):
+            raise InvalidInput(
+                f"{record_id} is no option; ids that begin with a hyphen go through stdin, with `-`"
+            )
+    return list(ids)
+
+
+def _read_ids() -> list[str]:
+    return [line for line in sys.stdin.read().splitlines() if line]

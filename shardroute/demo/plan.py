@@ -1,0 +1,39 @@
+"""How big the demo is and how fast. All processes of a run read the same plan."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Durations in seconds.
+
+    `most`: documents of one tenant. `workers`: application processes. `before`, `after`: traffic alone.
+    `write_pause`, `read_pause`: of each writer and reader, of which a worker has one for each tenant.
+    `haste`: how many times faster the writers of a tenant are while it is under way.
+    `batch`: tenants that one admin process moves; `admins`: admin processes at a time.
+    """
+
+    tenants: int = 28
+    most: int = 400
+    workers: int = 2
+    before: float = 5.0
+    after: float = 5.0
+    write_pause: float = 1.0
+    read_pause: float = 0.8
+    haste: float = 10.0
+    batch: int = 4
+    admins: int = 2
+    seed: int = 20260701
+
+    def save(self, path: Path) -> None:
+        """For the other processes."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, path: Path) -> Plan:
+        """What `save` wrote."""
+        return cls(**json.loads(path.read_text()))

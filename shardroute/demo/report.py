@@ -1,0 +1,87 @@
+"""The run in figures: `demo-report.json`. Nothing in it is not measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .audit import Verdict
+from .evidence import Stage
+from .progress import Progress
+
+
+@dataclass(slots=True)
+class Report:
+    """The demo is a success only with all tenants moved and the four bad counts 0. Latencies in milliseconds.
+
+    `problems`: in words, what a bad count is made of, the first of each kind.
+    """
+
+    tenants: int
+    tenants_moved: int
+    records_copied: int
+    reads: int
+    writes: int
+    deletes: int
+    failed_requests: int
+    lost_writes: int
+    resurrected_deletes: int
+    isolation_breaches: int
+    rolled_back: int
+    hold_ms: dict[str, float | None]
+    read_ms: dict[str, dict[str, float | None]]
+    seconds: float
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all moved, and nothing was lost, brought back, mixed up or refused on the way."""
+        bad = (
+            self.failed_requests,
+            self.lost_writes,
+            self.resurrected_deletes,
+            self.isolation_breaches,
+            len(self.problems),
+        )
+        return self.tenants_moved == self.tenants > 0 and self.rolled_back > 0 and not any(bad)
+
+    def save(self, path: Path) -> None:
+        """As JSON."""
+        path.write_text(self.as_json() + "\n")
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+
+def summed_up(progress: Progress, verdict: Verdict) -> Report:
+    """From what the processes told and what the audit found."""
+    counts, moves = verdict.counts, progress.moves
+    return Report(
+        tenants=len(progress.tenants),
+        tenants_moved=verdict.moved,
+        records_copied=moves.copied,
+        reads=counts.reads,
+        writes=counts.writes,
+        deletes=counts.deletes,
+        failed_requests=counts.failed,
+        lost_writes=verdict.lost,
+        resurrected_deletes=verdict.resurrected,
+        isolation_breaches=counts.breaches,
+        rolled_back=moves.rolled_back,
+        hold_ms=percentiles([1000 * seconds for seconds in moves.hold_seconds], most=True),
+        read_ms={stage.value: percentiles(progress.traffic.read_ms[stage]) for stage in Stage},
+        seconds=round(progress.seconds, 1),
+        problems=[*moves.errors, *verdict.problems],
+    )
+
+
+def percentiles(samples: Sequence[float], *, most: bool = False) -> dict[str, float | None]:
+    """Median, 99th percentile and, if asked for, the maximum; None where there is no sample."""
+    names = {"p50": 50, "p99": 99, **({"max": 100} if most else {})}
+    if not samples:
+        return dict.fromkeys(names)
+    return {name: round(float(np.percentile(samples, share)), 2) for name, share in names.items()}

@@ -1,0 +1,45 @@
+"""A real Valkey for everything that needs one; each test has a namespace of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from shardroute.embedded import EmbeddedRedis
+
+from .support.world import World
+
+
+def _serve(folder: Path, *, cluster: bool) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(folder, cluster=cluster)
+    asyncio.run(server.start())
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    yield from _serve(tmp_path_factory.mktemp("redis"), cluster=False)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    yield from _serve(tmp_path_factory.mktemp("cluster"), cluster=True)
+
+
+@pytest.fixture
+def namespace() -> str:
+    return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def world(redis_server: EmbeddedRedis, namespace: str) -> AsyncIterator[World]:
+    """Two clusters in memory whose answers can be delayed, lost or refused, and an empty map."""
+    async with World.made(redis_server.url, namespace) as made:
+        yield made

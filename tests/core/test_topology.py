@@ -1,0 +1,137 @@
+"""Tenant names, topologies and places."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shardroute.errors import ConfigError, InvalidTenant
+from shardroute.hashing import shard_of
+from shardroute.records import Metric
+from shardroute.topology import IdScheme, Placement, Tenancy, TenancyKind, Topology, check_tenant
+
+SHARED = Topology("old", shards=4, placement=Placement("blue", "docs-{shard}"), dimension=8)
+APART = Topology(
+    "new",
+    shards=4,
+    placement=Placement("green", "docs-{shard}-{tenant}", Tenancy(TenancyKind.COLLECTION)),
+    dimension=8,
+)
+
+
+@pytest.mark.parametrize("tenant", ["a", "7", "acme", "Acme-Corp_1.eu", "a@b+c~d:e", "x" * 128])
+def test_a_tenant_name_may_have_letters_digits_and_some_punctuation(tenant: str) -> None:
+    assert check_tenant(tenant) == tenant
+
+
+@pytest.mark.parametrize(
+    "tenant",
+    [
+        "", "x" * 129, "-acme", ".acme", ":acme", "acme corp", " acme", "acme ", "acme\n", "\nacme", "acme\0",
+        "acme\t", "ac/me", "ac*me", "{acme}", "{tenant}", "ac{me", "acme}", "acmé", "ａcme", "акме", "acme\u200b",
+        "１", "a\u0301", "a'b", 'a"b', "a\\b", "a,b", "a=b", "a%b", "a#b", "a$b", None, 7, b"acme", ["acme"],
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_any_other_tenant_name_is_refused(tenant: object) -> None:
+    with pytest.raises(InvalidTenant, match="not a valid name"):
+        check_tenant(tenant)
+
+
+@given(st.text(max_size=140))
+def test_an_accepted_tenant_name_is_plain_ascii_without_braces(tenant: str) -> None:
+    try:
+        check_tenant(tenant)
+    except InvalidTenant:
+        return
+    assert tenant.isascii()
+    assert tenant.isprintable()
+    assert not set(tenant) & set("{}*/ ")
+
+
+@pytest.mark.parametrize(
+    ("text", "tenancy"),
+    [
+        ("payload", Tenancy(TenancyKind.PAYLOAD, "tenant")),
+        ("payload:", Tenancy(TenancyKind.PAYLOAD, "tenant")),
+        ("payload:customer", Tenancy(TenancyKind.PAYLOAD, "customer")),
+        ("collection", Tenancy(TenancyKind.COLLECTION)),
+        ("shard_key:org", Tenancy(TenancyKind.SHARD_KEY, "org")),
+        ("namespace", Tenancy(TenancyKind.NAMESPACE)),
+    ],
+)
+def test_a_tenancy_is_a_kind_and_perhaps_a_field(text: str, tenancy: Tenancy) -> None:
+    assert Tenancy.parse(text) == tenancy
+
+
+@pytest.mark.parametrize("text", ["", ":tenant", "Payload", "database", "payload tenant"])
+def test_an_unknown_tenancy_is_refused_with_the_known_ones(text: str) -> None:
+    with pytest.raises(ConfigError, match="payload, collection, shard_key, namespace"):
+        Tenancy.parse(text)
+
+
+@pytest.mark.parametrize(("field", "value"), [("shards", 0), ("shards", -1), ("dimension", 0)])
+def test_a_topology_needs_a_shard_and_a_dimension(field: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=rf"topologies\.old\.{field} is {value}"):
+        replace(SHARED, **{field: value})  # type: ignore[arg-type]  # whole numbers, both fields
+
+
+@pytest.mark.parametrize(
+    ("collection", "kind"),
+    [
+        ("docs", TenancyKind.COLLECTION),
+        ("docs-{tenant}", TenancyKind.PAYLOAD),
+        ("docs-{tenant}", TenancyKind.NAMESPACE),
+        ("docs-{tenant}", TenancyKind.SHARD_KEY),
+    ],
+)
+def test_a_collection_is_named_after_the_tenant_exactly_when_it_has_one_to_itself(
+    collection: str, kind: TenancyKind
+) -> None:
+    with pytest.raises(ConfigError, match="only then"):
+        replace(SHARED, placement=Placement("blue", collection, Tenancy(kind)))
+
+
+def test_a_tenants_shard_is_its_hash() -> None:
+    assert SHARED.shard("acme") == shard_of("acme", 4)
+
+
+def test_a_place_has_all_that_a_store_needs_to_know() -> None:
+    placement = Placement(
+        "blue", "docs-{shard}", Tenancy(TenancyKind.PAYLOAD, "org"), IdScheme.NATIVE, "dense", "bm25"
+    )
+    place = Topology("old", 4, placement, dimension=3, metric=Metric.DOT).place("acme")
+    assert place.cluster == "blue"
+    assert place.collection == f"docs-{shard_of('acme', 4)}"
+    assert (place.tenant, place.tenancy) == ("acme", Tenancy(TenancyKind.PAYLOAD, "org"))
+    assert (place.ids, place.vector_name, place.sparse_name) == (IdScheme.NATIVE, "dense", "bm25")
+    assert (place.dimension, place.metric) == (3, Metric.DOT)
+
+
+@pytest.mark.parametrize(
+    ("topology", "collections"),
+    [
+        (SHARED, ("docs-0", "docs-1", "docs-2", "docs-3")),
+        (replace(SHARED, placement=Placement("blue", "docs")), ("docs",)),
+        (APART, ()),
+    ],
+)
+def test_collections_are_known_beforehand_unless_each_tenant_has_its_own(
+    topology: Topology, collections: tuple[str, ...]
+) -> None:
+    assert topology.collections() == collections
+
+
+@given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._@+~-]{0,127}", fullmatch=True))
+def test_a_tenants_collection_is_one_of_its_topologys(tenant: str) -> None:
+    assert SHARED.place(tenant).collection in SHARED.collections()
+    assert APART.place(tenant).collection == f"docs-{APART.shard(tenant)}-{tenant}"
+
+
+@pytest.mark.parametrize("tenant", ["a:b", "{shard}", "a b", "a\n"])
+def test_a_tenant_after_whom_no_collection_can_be_named_is_refused(tenant: str) -> None:
+    with pytest.raises(InvalidTenant, match="collection name"):
+        APART.place(tenant)
