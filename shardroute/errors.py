@@ -18,6 +18,19 @@ class ShardrouteError(Exception):
         super().__init__(message)
         self.retry_after = retry_after
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross processes (executors, task queues) whatever their own arguments are."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[ShardrouteError], args: tuple[object, ...], state: dict[str, object]
+) -> ShardrouteError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class InvalidInput(ShardrouteError, ValueError):
     """The caller passed something that no cluster should see. Nothing was written."""

@@ -85,7 +85,7 @@ HOLD_ENDS_IN: dict[Phase, Phase] = {Phase.HOLD_OLD: Phase.DUAL_OLD, Phase.HOLD_N
 
 
 def step_towards(phase: Phase, destination: Phase) -> Phase:
-    """The neighbour of `phase` that is nearer to `destination`."""
+    """The neighbour of `phase` that is nearer to `destination`, which must be another phase."""
     return LINE[phase.rank + (1 if destination.rank > phase.rank else -1)]
 
 

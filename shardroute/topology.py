@@ -15,6 +15,8 @@ from .hashing import shard_of
 from .records import Metric
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~:-]{0,127}")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_AMBIGUOUS = re.compile(r"\{shard\}[\d{]|[\d}]\{shard\}")
 _COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~-]{0,254}")
 
 
@@ -102,6 +104,17 @@ class Topology:
             raise ConfigError(f"topologies.{self.name}.shards is {self.shards}; it must be 1 or more")
         if self.dimension < 1:
             raise ConfigError(f"topologies.{self.name}.dimension is {self.dimension}; it must be 1 or more")
+        pattern = self.placement.collection
+        if unknown := set(_PLACEHOLDER.findall(pattern)) - {"shard", "tenant"}:
+            raise ConfigError(
+                f"topologies.{self.name}: collection {pattern!r} has the placeholder {{{sorted(unknown)[0]}}}; "
+                "known are {shard} and {tenant}"
+            )
+        if "{tenant}" in pattern and _AMBIGUOUS.search(pattern):
+            raise ConfigError(
+                f"topologies.{self.name}: collection {pattern!r} needs a character that is no digit beside "
+                "{shard}: without one, two tenants could share a collection"
+            )
         per_tenant = "{tenant}" in self.placement.collection
         if per_tenant is not (self.placement.tenancy.kind is TenancyKind.COLLECTION):
             raise ConfigError(

@@ -150,7 +150,7 @@ def demo(
     json: Annotated[bool, flag("The report on stdout as well.")] = False,
 ) -> int:  # fmt: skip
     """Move tenants between servers on this machine under traffic, and break things on the way."""
-    from ..demo import run_demo  # noqa: PLC0415 - it starts servers, which need the extra `testing`
+    from ..demo import run_demo
 
     chosen: dict[str, Any] = {"tenants": tenants, "seconds": seconds}
     given = {key: value for key, value in chosen.items() if value is not None}

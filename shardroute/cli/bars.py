@@ -40,18 +40,18 @@ class Display:
     def showing(self, tenants: int) -> Iterator[None]:
         """Draws while the block runs, and leaves nothing behind."""
         if tenants > 1:
-            self._overall = self._bars.add_task("all", total=tenants, doing="tenants", began=time.monotonic())
+            self._overall = self._bars.add_task("all", total=tenants, doing="tenants", **_since(0))
         with self._bars:
             yield
 
     def restart(self, tenant: str, doing: str, total: int | None, done: int) -> None:
         """The tenant begins something else."""
         if tenant not in self._tenants:
-            self._tenants[tenant] = self._bars.add_task(tenant, total=None, doing=doing)
+            self._tenants[tenant] = self._bars.add_task(tenant, total=None, doing=doing, **_since(0))
         task = self._task(tenant)
         if task is not None:
             task.total = total  # `reset` would take None for the total before
-            self._bars.reset(task.id, completed=done, doing=doing)
+            self._bars.reset(task.id, completed=done, doing=doing, **_since(done))
 
     def advance(self, tenant: str, doing: str, records: int) -> None:
         """So many records more, if that is what the tenant does now."""
@@ -101,17 +101,28 @@ def _amount(task: Task) -> Text:
 
 
 def _rate(task: Task) -> Text:
-    speed = task.finished_speed or task.speed
-    if not speed or task.total is None or "began" in task.fields:
+    per_second = _pace(task)
+    if per_second is None or task.fields["doing"] == "tenants":
         return Text()
-    return Text(f"{compact(speed)}/s", style="dim")
+    return Text(f"{compact(per_second)}/s", style="dim")
 
 
 def _left(task: Task) -> Text:
     if task.total is None:
         return Text()
-    if "began" not in task.fields:
-        return Text(clock(task.time_remaining), style="dim")
-    spent = time.monotonic() - task.fields["began"]
-    left = spent / task.completed * (task.total - task.completed) if task.completed else None
+    per_second = _pace(task)
+    left = max(task.total - task.completed, 0) / per_second if per_second else None
     return Text(clock(left), style="dim")
+
+
+def _since(done: int) -> dict[str, float]:
+    """From when on, and above what, the pace counts."""
+    return {"began": time.monotonic(), "first": done}
+
+
+def _pace(task: Task) -> float | None:
+    """Per second, over the whole stage: pages come in bursts, and shorter averages jump."""
+    gained = task.completed - task.fields["first"]
+    if task.total is None or not gained:
+        return None
+    return float(gained) / max(time.monotonic() - task.fields["began"], 1e-3)

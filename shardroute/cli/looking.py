@@ -53,7 +53,8 @@ def status(tenants: Sequence[str]) -> Command:
 
     async def command(run: Run, admin: Admin) -> None:
         run.document = {"version": (await admin.map()).version, "tenants": [], "phases": {}, "errors": []}
-        found = await admin.status(await _known(run, admin, tenants))
+        known = await _known(run, admin, tenants)
+        found = await admin.status(known) if known else []
         counts = Counter(status.phase for status in found)
         run.document["tenants"] = [_status_row(status) for status in found]
         run.document["phases"] = {phase: counts[phase] for phase in LINE}

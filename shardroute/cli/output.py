@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from rich import box
@@ -71,12 +72,12 @@ def phase_summary(counts: Mapping[Phase, int]) -> list[Text]:
 
 
 def shares(counts: Sequence[int], width: int) -> list[int]:
-    """`width` characters shared out by counts: at least one for each, and not one too many."""
+    """`width` characters shared out by counts, at least one for each."""
     total, edges, seen = sum(counts), [0], 0
     for count in counts:
         seen += count
         edges.append(max(edges[-1] + 1, round(width * seen / total)))
-    return [after - before for before, after in zip(edges, edges[1:], strict=False)]
+    return [after - before for before, after in pairwise(edges)]
 
 
 class Screen:
@@ -134,7 +135,9 @@ class Screen:
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
     for column in columns:
         table.add_column(
             column.heading,

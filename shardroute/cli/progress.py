@@ -22,6 +22,9 @@ class Watch(Silent):
         """While these tenants are worked on."""
         return nullcontext()
 
+    def begins(self, tenant: str) -> None:
+        """It is this one's turn."""
+
     def done(self, tenant: str) -> None:
         """Nothing more will come of this one."""
 
@@ -86,6 +89,9 @@ class Bars(Watch):
 
     def watching(self, tenants: Sequence[str]) -> AbstractContextManager[object]:
         return self._display.showing(len(tenants))
+
+    def begins(self, tenant: str) -> None:
+        self._display.restart(tenant, "starting", None, 0)
 
     def stage(self, tenant: str, stage: Stage, total: int | None, done: int = 0) -> None:
         if _worth_saying(stage, total):

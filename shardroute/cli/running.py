@@ -109,9 +109,7 @@ async def _check_redis(config: Config, *, needs_map: bool) -> None:
         if needs_map:
             raise
     except (TimeoutError, ControlPlaneUnavailable) as error:
-        raise ControlPlaneUnavailable(
-            f"no Redis at {_address(config)} (control.url). {error or 'It did not answer in time.'}"
-        ) from error
+        raise ControlPlaneUnavailable(f"no Redis at {_address(config)} (control.url). {error}") from error
 
 
 def _address(config: Config) -> str:
@@ -141,7 +139,7 @@ def _interrupted(run: Run) -> None:
         {"tenant": tenant, "phase": standing[tenant].phase if tenant in standing else None}
         for tenant in left + waiting
     ]
-    run.screen.note("interrupted; every step that was done holds, and can be done again")
+    run.screen.note("interrupted" + ("; every step that was done holds" if run.begun else ""))
     if standing:
         _show_standings(run, list(standing.values()))
     if waiting:
@@ -158,7 +156,7 @@ def _standings(run: Run, tenants: list[str]) -> list[TenantStatus]:
     try:
         return asyncio.run(_ask_standings(run.config, tenants))
     except (ShardrouteError, TimeoutError, KeyboardInterrupt) as error:
-        run.screen.note(f"where they stand is not known: {error or type(error).__name__}")
+        run.screen.note(f"where they stand is not known: {str(error) or type(error).__name__}")
         return []
 
 

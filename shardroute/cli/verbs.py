@@ -159,6 +159,7 @@ async def _several(
 
     async def one(tenant: str) -> Row:
         run.begun.append(tenant)
+        run.watch.begins(tenant)
         return await verb(tenant)
 
     try:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from ..phases import EFFECTS, Phase
 
+_UNITS = "kMGT"
+
 
 def compact(count: float) -> str:
     """At most six characters: 99,999, then 123k, 1.23M."""
     if count < 99_999.5:
         return f"{count:,.0f}"
-    for unit in ("k", "M", "G", "T"):
-        count /= 1000
-        if count < 999.5:
-            break
-    return f"{count:.{0 if count >= 99.95 else 1 if count >= 9.995 else 2}f}{unit}"
+    thousands = 0
+    while count >= 999.5 and thousands < len(_UNITS):
+        count, thousands = count / 1000, thousands + 1
+    decimals = 0 if count >= 99.95 else 1 if count >= 9.995 else 2
+    return f"{count:.{decimals}f}{_UNITS[thousands - 1]}"
 
 
 def clock(seconds: float | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from math import log
 from zlib import crc32
 
@@ -36,5 +37,5 @@ def encode(text: str) -> Vector:
 def _terms(text: str) -> Iterator[str]:
     words = _WORD.findall(text.lower())
     yield from words
-    for first, second in zip(words, words[1:], strict=False):
+    for first, second in pairwise(words):
         yield f"{first} {second}"

@@ -49,6 +49,11 @@ def keys_of(worker: int, workers: int, documents: Sequence[Document]) -> Keys:
 SHARED_UPDATED = tuple(f"shared-{number}" for number in range(SHARED))
 
 
+def written_documents(workers: int, documents: Sequence[Document]) -> Sequence[Document]:
+    """The documents that one of the workers writes."""
+    return documents[: workers * OWN_DOCUMENTS]
+
+
 def untouched(workers: int, documents: Sequence[Document]) -> Sequence[Document]:
     """The documents that no worker writes."""
     return documents[workers * OWN_DOCUMENTS :]

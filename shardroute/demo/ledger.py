@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 from typing import NamedTuple
@@ -133,7 +132,9 @@ def judge_one(history: Sequence[Attempt], look: Look) -> Finding | None:
 
 def _allowed(possible: Sequence[Attempt], at: float) -> list[int | None]:
     """What may be seen by a look that begins at `at`. Before the first acknowledged attempt: nothing is there."""
-    settled = [attempt for attempt in possible if attempt.acknowledged is not None and attempt.acknowledged <= at]
+    settled = [
+        attempt for attempt in possible if attempt.acknowledged is not None and attempt.acknowledged <= at
+    ]
     newest = max((attempt.began for attempt in settled), default=-inf)
     current = [attempt.leaves for attempt in possible if _acknowledged(attempt) >= newest]
     return list(dict.fromkeys(current if settled else [None, *current]))

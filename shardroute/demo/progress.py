@@ -67,7 +67,8 @@ class Moves:
             self.hold_seconds += result["hold_seconds"]
             self.rolled_back += verb == "rollback"
         self.errors += [
-            f"{verb} {error['tenant']}: {error['error']}: {error['message']}" for error in answer.get("errors", ())
+            f"{verb} {error['tenant']}: {error['error']}: {error['message']}"
+            for error in answer.get("errors", ())
         ]
 
 
@@ -81,7 +82,7 @@ class Progress:
     title: str = "starting"
     traffic: Traffic = field(default_factory=Traffic)
     moves: Moves = field(default_factory=Moves)
-    events: deque[str] = field(default_factory=deque)
+    events: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     @property

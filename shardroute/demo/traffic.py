@@ -79,9 +79,13 @@ class Watched:
         found = await self._read("query", self._tenant.query(encode(text), top_k=5, filter=condition))
         for match in found or ():
             if match.metadata.get("owner") != self.name:
-                self.evidence.breach(f"a query of {self.name} found {match.id} of {match.metadata.get('owner')}")
+                self.evidence.breach(
+                    f"a query of {self.name} found {match.id} of {match.metadata.get('owner')}"
+                )
             if match.metadata.get("kind") != kind:
-                self.evidence.flaw(f"{self.name}/{match.id}: found as {kind}, is {match.metadata.get('kind')}")
+                self.evidence.flaw(
+                    f"{self.name}/{match.id}: found as {kind}, is {match.metadata.get('kind')}"
+                )
         return found
 
     async def _read(self, request: str, call: Awaitable[_Answer]) -> _Answer | None:
@@ -169,7 +173,9 @@ class Writer:
         record_id = self._random.choice(list(self._histories))
         history = self._histories[record_id]
         there = bool(history) and history[-1].leaves is not None
-        verb = self._random.choice((Verb.UPSERT, Verb.UPDATE, Verb.UPDATE, Verb.DELETE) if there else (Verb.UPSERT,))
+        verb = self._random.choice(
+            (Verb.UPSERT, Verb.UPDATE, Verb.UPDATE, Verb.DELETE) if there else (Verb.UPSERT,)
+        )
         attempt = await self._watched.write(verb, record_id, self._next())
         history.append(attempt)
         if attempt.acknowledged is None:
@@ -243,4 +249,6 @@ class Reader:
         if own not in found:
             self._watched.evidence.flaw(f"{self._watched.name}/{own}: not there any more")
         for record_id in found.keys() - {own}:
-            self._watched.evidence.breach(f"a fetch of {self._watched.name} gave {record_id} of another tenant")
+            self._watched.evidence.breach(
+                f"a fetch of {self._watched.name} gave {record_id} of another tenant"
+            )

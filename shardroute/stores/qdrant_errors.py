@@ -42,7 +42,7 @@ class QdrantRejected(ClusterRejected):
 # depending on the version and on the way it was asked. The first that fits counts.
 _WORDINGS = {
     About.EXISTS: re.compile(r"already exists", re.IGNORECASE),
-    About.NO_SHARD_KEY: re.compile(r"shard.?key.*(not found|n't exist|not exist)", re.IGNORECASE | re.DOTALL),
+    About.NO_SHARD_KEY: re.compile(r"shard key.*(not found|n't exist|not exist)", re.IGNORECASE | re.DOTALL),
     About.NO_POINT: re.compile(r"no point with id", re.IGNORECASE),
     About.NO_COLLECTION: re.compile(
         r"collection.*(not found|n't exist|not exist)", re.IGNORECASE | re.DOTALL
@@ -97,7 +97,10 @@ def translated(cluster: str, error: Exception) -> ShardrouteError:
         case UnexpectedResponse():
             return _of_status(cluster, error.status_code or 0, _reason(error))
         case ResponseHandlingException():
-            return ClusterUnavailable(cluster, f"{type(error.source).__name__}: {error.source}")
+            unsent = isinstance(error.source, httpx.ConnectError | httpx.ConnectTimeout)
+            return ClusterUnavailable(
+                cluster, f"{type(error.source).__name__}: {error.source}", may_land=not unsent
+            )
         case grpc.aio.AioRpcError():
             return _of_code(cluster, error.code(), error.details() or "")
         case httpx.HTTPError() | grpc.RpcError() | OSError():

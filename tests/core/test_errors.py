@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -102,3 +103,19 @@ def test_what_stops_an_admin_verb_is_a_migration_error_and_nothing_else_is(kind:
         "MoveRefused", "BarrierTimeout",
     }  # fmt: skip
     assert issubclass(kind, MigrationError) is (kind.__name__ in stops_a_verb)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClusterUnavailable("a", "down", retry_after=2.0, may_land=False),
+        InvalidFilter("unknown", path="$and[0]"),
+        TenantLocked("acme", "somebody", 3.0),
+        PreflightFailed("acme", ["one", "two"]),
+    ],
+)
+def test_errors_survive_the_way_to_another_process(error: ShardrouteError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert again.__dict__ == error.__dict__

@@ -135,3 +135,17 @@ def test_a_tenants_collection_is_one_of_its_topologys(tenant: str) -> None:
 def test_a_tenant_after_whom_no_collection_can_be_named_is_refused(tenant: str) -> None:
     with pytest.raises(InvalidTenant, match="collection name"):
         APART.place(tenant)
+
+
+@pytest.mark.parametrize(
+    "collection", ["{shard}{tenant}", "{tenant}{shard}", "{shard}1{tenant}", "{tenant}-1{shard}"]
+)
+def test_a_pattern_by_which_two_tenants_could_share_a_collection_is_refused(collection: str) -> None:
+    placement = Placement("c", collection, Tenancy(TenancyKind.COLLECTION))
+    with pytest.raises(ConfigError, match="share a collection"):
+        Topology("v", 20, placement, 4)
+
+
+def test_an_unknown_placeholder_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="tennant"):
+        Topology("v", 1, Placement("c", "docs_{tennant}"), 4)

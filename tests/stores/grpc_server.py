@@ -170,5 +170,5 @@ async def grpc_server() -> AsyncIterator[int]:
     try:
         yield port
     finally:
-        await server.stop(None)
+        await server.stop(0.1)
         await local.close()

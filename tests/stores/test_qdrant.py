@@ -383,6 +383,7 @@ def test_how_long_to_wait_is_passed_on() -> None:
     [
         ("Not found: Collection `docs` doesn't exist!", About.NO_COLLECTION),
         ("Collection docs not found", About.NO_COLLECTION),
+        ("Not found: Collection `shard_key` does not exist", About.NO_COLLECTION),
         ("Wrong input: Collection `docs` already exists!", About.EXISTS),
         ("Not found: No point with id 7 found", About.NO_POINT),
         ("Bad request: Shard key acme not found in collection docs", About.NO_SHARD_KEY),

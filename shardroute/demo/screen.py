@@ -1,0 +1,117 @@
+"""The run on a terminal, as a live table; anywhere else in plain lines. At the end what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from .dashboard import Dashboard
+from .progress import Progress
+from .report import Report
+
+_EVERY = 5.0  # seconds between plain lines on the traffic
+
+
+@asynccontextmanager
+async def shown(console: Console, progress: Progress) -> AsyncIterator[None]:
+    """Shows the run while the block runs."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        with Live(Dashboard(progress), console=console, refresh_per_second=4, vertical_overflow="crop"):
+            yield
+        return
+    lines = _Lines(console, progress)
+    task = asyncio.create_task(lines.tell_on())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        lines.tell()
+
+
+class _Lines:
+    """A line for each event, and one for the traffic now and then."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console = console
+        self._progress = progress
+        self._told = 0
+        self._next = time.monotonic() + _EVERY
+
+    def tell(self) -> None:
+        events = self._progress.events
+        for event in events[self._told :]:
+            self._console.print(Text(f"{self._progress.seconds:5.1f} s  {event}"), soft_wrap=True)
+        self._told = len(events)
+
+    async def tell_on(self) -> None:
+        while True:
+            if time.monotonic() > self._next:
+                self._next += _EVERY
+                self._tell_traffic()
+            self.tell()
+            await asyncio.sleep(0.1)
+
+    def _tell_traffic(self) -> None:
+        progress, counts = self._progress, self._progress.traffic.counts
+        if counts.reads:
+            progress.tell(
+                f"{progress.moved} of {len(progress.tenants)} tenants moved; {counts.reads:,} reads, "
+                f"{counts.writes:,} writes, {counts.deletes:,} deletes, {counts.failed} failed"
+            )
+
+
+def show_outcome(console: Console, report: Report, path: Path) -> None:
+    """The report for people."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in _rows(report):
+        table.add_row(name, value)
+    console.print()
+    console.print(table)
+    for problem in report.problems:
+        console.print(Text.assemble(("problem: ", "bold red"), problem), soft_wrap=True)
+    console.print(_conclusion(report))
+    console.print(Text(f"figures: {path}", style="dim"), soft_wrap=True)
+
+
+def _rows(report: Report) -> list[tuple[str, str | Text]]:
+    reads = ", ".join(f"{stage} {_figures(figures)}" for stage, figures in report.read_ms.items())
+    return [
+        (
+            "tenants moved",
+            f"{report.tenants_moved} of {report.tenants}; {report.rolled_back} rolled back between",
+        ),
+        ("records copied", f"{report.records_copied:,}"),
+        ("traffic", f"{report.reads:,} reads, {report.writes:,} writes, {report.deletes:,} deletes"),
+        ("write hold, ms", _figures(report.hold_ms)),
+        ("reads, ms", reads),
+        ("failed requests", _must_be_none(report.failed_requests)),
+        ("lost writes", _must_be_none(report.lost_writes)),
+        ("deletes undone", _must_be_none(report.resurrected_deletes)),
+        ("tenants mixed up", _must_be_none(report.isolation_breaches)),
+    ]
+
+
+def _conclusion(report: Report) -> Text:
+    if report.ok:
+        return Text("Every acknowledged write is on the new cluster.", style="bold green")
+    return Text("Not as it should be: see above.", style="bold red")
+
+
+def _must_be_none(count: int) -> Text:
+    return Text(f"{count}", style="bold red" if count else "green")
+
+
+def _figures(figures: dict[str, float | None]) -> str:
+    return " / ".join("–" if value is None else f"{value:.1f}" for value in figures.values())
