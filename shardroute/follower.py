@@ -53,6 +53,7 @@ class Follower:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._view.close()
             await self._leave()
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -73,11 +74,11 @@ class Follower:
     # -- the change stream -----------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        async with asyncio.timeout(_STREAM_WAIT + self._config.timeout):
-            try:
+        try:
+            async with asyncio.timeout(_STREAM_WAIT + self._config.timeout):
                 changes = await self._plane.maps.changes_after(self._view.map.version, wait=_STREAM_WAIT)
-            except TimeoutError as error:
-                raise ControlPlaneUnavailable("Redis did not answer a read of the change stream") from error
+        except TimeoutError as error:
+            raise ControlPlaneUnavailable("Redis did not answer a read of the change stream") from error
         if not changes:
             return
         try:
@@ -92,8 +93,8 @@ class Follower:
 
     async def _reload(self) -> None:
         """The whole map. Raises MapLost if it is another one, or older than what is known (rule 13)."""
+        current = self._view.map  # as of before: the other task may adopt a newer one while this one loads
         loaded, _ = await self._plane.maps.load()
-        current = self._view.map
         if loaded.incarnation != current.incarnation:
             raise MapLost(f"the map is another one now: {loaded.incarnation}, it was {current.incarnation}")
         if loaded.version < current.version:
@@ -123,7 +124,7 @@ class Follower:
             raise
 
     async def _renew(self) -> None:
-        view, duration = self._view, self.lease_duration
+        view, duration, known = self._view, self.lease_duration, self._view.map.version
         usable = duration - margin(duration)
         sent = view.clock()
         view.lease = view.lease.shortened(sent, usable)
@@ -134,8 +135,8 @@ class Follower:
             incarnation=view.map.incarnation,
             info=self._info,
         )
-        if answer.version < view.map.version:
-            raise MapLost(f"the map went back from version {view.map.version} to {answer.version}")
+        if answer.version < known:
+            raise MapLost(f"the map went back from version {known} to {answer.version}")
         lapsed = await self._caught_up(answer)
         before = view.lease
         view.lease = before.renewed(sent, view.clock(), usable, lapsed=lapsed)

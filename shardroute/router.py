@@ -76,6 +76,11 @@ class Router:
             return await self._open.create_tenant(check_tenant(name))
 
     @property
+    def stores(self) -> Mapping[str, Store]:
+        """The clusters by name, past the map: for making collections, not for a tenant's requests."""
+        return self._open.stores
+
+    @property
     def map(self) -> ShardMap:
         """The map as this process has it."""
         return self._open.view.map

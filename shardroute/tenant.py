@@ -117,7 +117,7 @@ class Tenant:
         return self._writer.write(self._sides, self._route(), operation, timeout)
 
     def _largest(self, limit: str) -> int:
-        return min(int(getattr(target.store.limits, limit)) for target in self._route().targets)
+        return min([int(getattr(target.store.limits, limit)) for target in self._route().targets])
 
     async def _chosen(
         self, ids: Sequence[str] | None, condition: Mapping[str, Any] | None
@@ -224,7 +224,7 @@ class Tenant:
     @staticmethod
     def _condition(route: Route, raw: Mapping[str, Any] | None) -> filters.Filter | None:
         """The filter, if all clusters that the tenant is on can evaluate it."""
-        condition = filters.parse(raw)
+        condition = None if raw is None else filters.parse(raw)
         if condition is not None:
             for target in route.targets:
                 reason = target.store.filter_misfit(condition)

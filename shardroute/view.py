@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from .errors import MapLost
+from .errors import MapLost, ShardrouteError
 from .rules import Lease, acknowledgeable, lease_unbroken
 from .shardmap import Migration, ShardMap, Standing
 
@@ -41,6 +41,7 @@ class View:
         self.lease = Lease()
         self.clock = clock
         self.failure: Exception | None = None
+        self._closing = False
         self._in_flight: dict[InFlight, int] = {}
         self._overtaken: dict[InFlight, int] = {}
         self._changed = asyncio.Event()
@@ -52,9 +53,11 @@ class View:
     # -- writes ----------------------------------------------------------------------------------------------
 
     def may_write(self) -> bool:
-        """Whether the lease is held. Raises MapLost once the map was lost (rule 13)."""
+        """Whether the lease is held. Raises MapLost once the map was lost (rule 13), ShardrouteError at the end."""
         if self.failure is not None:
             raise MapLost(str(self.failure)) from self.failure
+        if self._closing:
+            raise ShardrouteError("the router has been closed: it answers no more writes")
         return self.lease.holds(self.clock())
 
     def may_answer(self, generation: int) -> bool:
@@ -89,8 +92,8 @@ class View:
         self._drained = callback
 
     def adopt(self, newer: ShardMap) -> None:
-        """Swaps the map. Writes whose tenant has moved hold back the acknowledgement until they end."""
-        if newer is self.map:
+        """Swaps the map, unless it is old news. Writes whose tenant has moved hold back the acknowledgement."""
+        if newer.version <= self.map.version:
             return
         before, self.map = self.map, newer
         for write in self._in_flight:
@@ -104,6 +107,16 @@ class View:
         self.failure = failure
         self.lease = Lease(generation=self.lease.generation + 1)
         self.announce()
+
+    def refuse_writes(self) -> None:
+        """No write begins any more; those in flight may still be answered."""
+        self._closing = True
+        self.announce()
+
+    def close(self) -> None:
+        """The session is about to end, and with it the right to answer what is still in flight (rule 4)."""
+        self.lease = Lease(generation=self.lease.generation + 1)
+        self.refuse_writes()
 
     def announce(self) -> None:
         """Wakes whoever waits for the map or the lease to change."""

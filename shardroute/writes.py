@@ -34,6 +34,7 @@ from .view import View
 log = logging.getLogger(__name__)
 
 _PAUSE = 0.05  # seconds between looks at an overdue hold, or at a Redis that is away
+_DRAIN_POLL = 0.005  # seconds between looks at the last writes
 
 
 class Writer:
@@ -208,7 +209,8 @@ class Writer:
                 return route
             began = perf_counter() if began is None else began
             waited_for[:] = ["a hold" if route.held else "the lease"]
-            await self._change(self._max_hold if route.held else _PAUSE)
+            left = self._max_hold - (perf_counter() - began)
+            await self._change(max(left, _PAUSE) if route.held else _PAUSE)
             if route.held and perf_counter() - began > self._max_hold:
                 await self._end_hold(route)
 
@@ -260,8 +262,13 @@ class Writer:
 
     async def drain(self, timeout: float) -> None:
         """Waits for writes under way, `timeout` seconds at most; what is left then is reaped as debt (rule 8)."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout)
+        self._view.refuse_writes()
+        try:
+            async with asyncio.timeout(timeout):
+                while self._tasks or self._view.writes_in_flight:  # noqa: ASYNC110 - the last of many ends it
+                    await asyncio.sleep(_DRAIN_POLL)
+        except TimeoutError:
+            log.warning("closing with %d writes under way", self._view.writes_in_flight)
         for task in (left := list(self._tasks)):
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

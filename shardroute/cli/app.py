@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +17,7 @@ from ..migration import Options
 from . import looking, verbs
 from .exits import Exit
 from .options import COMMON, Common, Ids, Parallel, Repair, Tenant, Tenants, Yes, flag
-from .running import perform, run_to_end
+from .running import perform
 
 app = App(
     name="shardroute",
@@ -26,23 +29,24 @@ app = App(
 )
 
 
-def main() -> None:
-    """The script: parses the arguments, runs one command, ends the process with its exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The script: parses the arguments (those of the process), runs one command, exits with its code."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without Unicode
-    sys.exit(app() or Exit.DONE)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode
+    sys.exit(app(sys.argv[1:] if arguments is None else arguments) or Exit.DONE)
 
 
 @app.command
 def init(*, common: Common = COMMON) -> int:
     """Make the map of a new deployment."""
-    return perform(common, looking.init, needs_map=False)
+    return perform(common, looking.init, needs_map=False, clusters=False)
 
 
 @app.command
 def status(*tenants: Tenants, common: Common = COMMON) -> int:
     """Show where tenants stand: those named, or all."""
-    return perform(common, looking.status(tenants))
+    return perform(common, looking.status(tenants), clusters=not tenants)
 
 
 @app.command
@@ -63,9 +67,7 @@ def migrate(
         bool, Parameter(name="--all", negative=(), show_default=False, help="All that have not crossed yet.")
     ] = False,
     purge_target: Annotated[bool, flag("First delete what the new cluster holds of them.")] = False,
-    verify: Annotated[
-        bool, Parameter(name=(), negative="--no-verify", show_default=False, help="Cross without comparing.")
-    ] = True,
+    no_verify: Annotated[bool, flag("Cross without comparing.")] = False,
     yes: Yes = False,
     parallel: Parallel = 2,
     common: Common = COMMON,
@@ -74,7 +76,7 @@ def migrate(
 
     Interrupted, it goes on where it was when it is run again.
     """
-    options = Options(purge_target=purge_target, verify=verify)
+    options = Options(purge_target=purge_target, verify=not no_verify)
     return perform(
         common, verbs.migrate(tenants, everyone=everyone, options=options, yes=yes, parallel=parallel)
     )
@@ -138,7 +140,7 @@ def doctor(
 @app.command
 def touch(tenant: Tenant, *ids: Ids, common: Common = COMMON) -> int:
     """Note that something outside wrote records, so that they are copied again."""
-    return perform(common, verbs.touch(tenant, ids))
+    return perform(common, verbs.touch(tenant, ids), clusters=False)
 
 
 @app.command
@@ -146,15 +148,17 @@ def demo(
     *,
     report: Annotated[Path, Parameter(metavar="PATH", help="Where the report goes.")] = Path("demo-report.json"),
     tenants: Annotated[int | None, Parameter(metavar="N", validator=Number(gte=1), help="How many tenants.")] = None,
-    seconds: Annotated[float | None, Parameter(metavar="S", validator=Number(gt=0), help="Of traffic.")] = None,
+    seconds: Annotated[
+        float | None, Parameter(metavar="S", validator=Number(gt=0), help="Of traffic before the moves, and after.")
+    ] = None,
     json: Annotated[bool, flag("The report on stdout as well.")] = False,
 ) -> int:  # fmt: skip
     """Move tenants between servers on this machine under traffic, and break things on the way."""
-    from ..demo import run_demo
+    from ..demo import Plan, run_demo
 
-    chosen: dict[str, Any] = {"tenants": tenants, "seconds": seconds}
-    given = {key: value for key, value in chosen.items() if value is not None}
+    chosen: dict[str, Any] = {"tenants": tenants, "before": seconds, "after": seconds}
+    plan = Plan(**{key: value for key, value in chosen.items() if value is not None})
     try:
-        return int(run_to_end(run_demo(report=report, json_output=json, **given)))
-    except KeyboardInterrupt:
+        return asyncio.run(run_demo(report, json, plan))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return Exit.INTERRUPTED

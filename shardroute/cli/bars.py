@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
@@ -20,7 +21,8 @@ _BAR = 14
 class Display:
     """The bars. Tenants are added when they are first heard of and removed when they are done."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, transient: bool = True) -> None:
+        """`transient`: leaves nothing behind."""
         self._bars = Progress(
             _words(_name, _NAME),
             _words(_doing, 9),
@@ -29,7 +31,7 @@ class Display:
             _words(_rate, 8, right=True),
             _words(_left, 7, right=True),
             console=console,
-            transient=True,
+            transient=transient,
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -38,7 +40,7 @@ class Display:
 
     @contextmanager
     def showing(self, tenants: int) -> Iterator[None]:
-        """Draws while the block runs, and leaves nothing behind."""
+        """Draws while the block runs."""
         if tenants > 1:
             self._overall = self._bars.add_task("all", total=tenants, doing="tenants", **_since(0))
         with self._bars:
@@ -115,14 +117,15 @@ def _left(task: Task) -> Text:
     return Text(clock(left), style="dim")
 
 
-def _since(done: int) -> dict[str, float]:
+def _since(done: int) -> dict[str, Any]:
     """From when on, and above what, the pace counts."""
     return {"began": time.monotonic(), "first": done}
 
 
 def _pace(task: Task) -> float | None:
     """Per second, over the whole stage: pages come in bursts, and shorter averages jump."""
-    gained = task.completed - task.fields["first"]
+    gained: float = task.completed - task.fields["first"]
     if task.total is None or not gained:
         return None
-    return float(gained) / max(time.monotonic() - task.fields["began"], 1e-3)
+    spent: float = time.monotonic() - task.fields["began"]
+    return gained / max(spent, 1e-3)

@@ -15,6 +15,7 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import ShardrouteError
 from ..phases import LINE, Phase
 
 Row = Mapping[str, Any]
@@ -118,7 +119,8 @@ class Screen:
         """One message; with -v the trace before it."""
         if self._verbose:
             self.err.print("".join(traceback.format_exception(error)).rstrip(), soft_wrap=True, style="dim")
-        self._say("error", "bold red", str(error) or type(error).__name__)
+        unexpected = "" if isinstance(error, ShardrouteError) else f"unexpected {type(error).__name__}: "
+        self._say("error", "bold red", f"{unexpected}{error}")
 
     def note(self, message: str) -> None:
         self._say("note", "yellow", message)

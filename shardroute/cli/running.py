@@ -47,38 +47,41 @@ class Run:
         screen = Screen(json=common.json, no_color=common.no_color, verbose=common.verbose)
         return cls(screen, watch_on(screen, quiet=common.quiet))
 
-    def fail(self, error: ShardrouteError, tenant: str | None = None) -> None:
+    def fail(self, error: Exception, tenant: str | None = None) -> None:
         """Says it at once, and notes it for the document and the exit code."""
         self.screen.error(error)
         self.exits.append(exit_of(error))
         failure = {"tenant": tenant, "error": type(error).__name__, "message": str(error)}
-        self.document["errors"].append({**failure, "retryable": error.retryable})
+        self.document["errors"].append({**failure, "retryable": getattr(error, "retryable", False)})
 
 
 Command = Callable[[Run, Admin], Awaitable[None]]
 
 
-def perform(common: Common, command: Command, *, needs_map: bool = True) -> Exit:
-    """Opens the configuration, runs the command, and turns whatever happens into an exit code."""
+def perform(common: Common, command: Command, *, needs_map: bool = True, clusters: bool = True) -> Exit:
+    """Opens the configuration, runs the command, and turns whatever happens into an exit code.
+
+    Without `clusters` only Redis is connected to: quicker, and works while a cluster is away.
+    """
     run = Run.of(common)
     _hear_of_retries(run, common)
 
     async def with_admin() -> None:
-        async with _opened(run, common, needs_map=needs_map) as admin:
+        async with _opened(run, common, needs_map, clusters) as admin:
             await command(run, admin)
 
     try:
-        run_to_end(with_admin())
-    except ShardrouteError as error:
-        run.fail(error)
+        _run_to_end(with_admin())
     except (KeyboardInterrupt, asyncio.CancelledError):
         _interrupted(run)
+    except Exception as error:  # a bug is told like any other failure; -v shows where
+        run.fail(error)
     if run.screen.json:
         run.screen.document(run.document)
     return worst(run.exits)
 
 
-def run_to_end(work: Awaitable[Any]) -> Any:
+def _run_to_end(work: Awaitable[Any]) -> Any:
     """In an event loop of its own, which SIGTERM ends as SIGINT does: by cancelling the work."""
 
     async def main() -> Any:
@@ -93,10 +96,10 @@ def run_to_end(work: Awaitable[Any]) -> Any:
 
 
 @asynccontextmanager
-async def _opened(run: Run, common: Common, *, needs_map: bool) -> AsyncIterator[Admin]:
+async def _opened(run: Run, common: Common, needs_map: bool, clusters: bool) -> AsyncIterator[Admin]:
     run.config = config = Config.load(common.config)
     await _check_redis(config, needs_map=needs_map)
-    async with Admin.open(config, observer=run.watch) as admin:
+    async with Admin.open(config, observer=run.watch, stores=None if clusters else {}) as admin:
         yield admin
 
 

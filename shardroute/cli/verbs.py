@@ -13,8 +13,9 @@ from rich.text import Text
 from ..admin import Admin
 from ..errors import InvalidInput, ShardrouteError
 from ..migration import Options, Outcome, Verification, each
-from ..phases import EFFECTS, LINE, Phase, Side, check_verb
+from ..phases import LINE, Phase
 from ..topology import check_tenant
+from .asking import confirm_purge, confirm_purge_target
 from .exits import Exit
 from .output import Column, Row, number, phase_column, text
 from .running import Command, Run
@@ -47,7 +48,6 @@ PLANNED: tuple[Column, ...] = (
 )
 
 _NOT_MOVED_YET = tuple(phase for phase in LINE if phase.rank < Phase.DUAL_NEW.rank)
-_NAMED = 5  # tenants that a question names
 
 
 def names(tenants: Sequence[str]) -> list[str]:
@@ -66,7 +66,7 @@ def migrate(tenants: Sequence[str], *, everyone: bool, options: Options, yes: bo
     async def command(run: Run, admin: Admin) -> None:
         chosen = await _chosen(admin, tenants, everyone=everyone)
         if options.purge_target and not yes:
-            await _confirm_purge_target(run, admin, chosen)
+            await confirm_purge_target(run, admin, chosen)
         await _several(run, chosen, _mover(admin, "migrate", options), COPIED, parallel)
 
     return command
@@ -105,7 +105,7 @@ def purge(tenants: Sequence[str], *, yes: bool) -> Command:
     async def command(run: Run, admin: Admin) -> None:
         chosen = names(tenants)
         if not yes:
-            await _confirm_purge(run, admin, chosen)
+            await confirm_purge(run, admin, chosen)
 
         async def one(tenant: str) -> Row:
             began = time.monotonic()
@@ -248,44 +248,6 @@ def _alarming(count: int) -> Text:
 
 def _plan(problems: Sequence[str]) -> Text:
     return Text("\n".join(problems), style="red") if problems else Text("ready", style="green")
-
-
-# -- asking --------------------------------------------------------------------------------------------------------
-
-
-async def _confirm_purge(run: Run, admin: Admin, tenants: list[str]) -> None:
-    standings = await admin.status(tenants)
-    for status in standings:
-        check_verb("purge", status.tenant, status.phase)
-    where = [_place(admin, status.tenant, EFFECTS[status.phase].primary.other) for status in standings]
-    _confirm(run, f"this deletes every record of {_listed(tenants, where)}")
-
-
-async def _confirm_purge_target(run: Run, admin: Admin, tenants: list[str]) -> None:
-    standings = [s for s in await admin.status(tenants) if EFFECTS[s.phase].settled] if tenants else []
-    if standings:
-        where = [_place(admin, status.tenant, Side.NEW) for status in standings]
-        listed = _listed([status.tenant for status in standings], where)
-        _confirm(run, f"before the copy, --purge-target deletes every record of {listed}")
-
-
-def _place(admin: Admin, tenant: str, side: Side) -> str:
-    topology = admin.config.route.old if side is Side.OLD else admin.config.route.new
-    place = topology.place(tenant)
-    return f"on cluster {place.cluster!r} (collection {place.collection!r})"
-
-
-def _listed(tenants: list[str], where: list[str]) -> str:
-    parts = [f"tenant {tenant!r} {place}" for tenant, place in zip(tenants, where, strict=True)]
-    more = [f"and of {plural(len(parts) - _NAMED, 'more tenant')}"] if len(parts) > _NAMED else []
-    return ", ".join(parts[:_NAMED] + more)
-
-
-def _confirm(run: Run, what: str) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InvalidInput(f"{what}. Nothing was deleted; --yes goes ahead")
-    if not run.screen.confirm(f"{what}. Go ahead?"):
-        raise InvalidInput("not confirmed: nothing was deleted")
 
 
 # -- ids -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..config import ControlConfig
+from ..errors import ConfigError
 from .scripts import AnyRedis, translated
 
 
@@ -45,8 +46,11 @@ class Connections:
 
     @classmethod
     def open(cls, config: ControlConfig) -> Connections:
-        """Clients that connect when they are first used."""
-        return cls(_connect(config, timeout=config.timeout), _connect(config, timeout=None))
+        """Clients that connect when they are first used. Raises ConfigError for an unusable URL."""
+        try:
+            return cls(_connect(config, timeout=config.timeout), _connect(config, timeout=None))
+        except ValueError as error:
+            raise ConfigError(f"control.url: {error}") from error
 
     async def aclose(self) -> None:
         with translated():

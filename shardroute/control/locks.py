@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Locks:
             quiet = True
         except BaseExceptionGroup as group_error:
             leading = _leading(group_error)
-            quiet = isinstance(leading, MigrationError)
+            quiet = isinstance(leading, MigrationError) and not isinstance(leading, LockLost)
             raise leading from group_error
         finally:
             await asyncio.shield(self._release(tenant, fence, quiet=quiet))
@@ -60,7 +61,8 @@ class Locks:
         return LockState(raw["owner"], int(raw["fence"]), float(raw["until"]) / 1000) if raw else None
 
     async def _acquire(self, tenant: str, owner: str, life: float) -> tuple[int, bool]:
-        code, value, extra = await self._scripts.run("acquire", tenant, owner, int(life * 1000))
+        claim = uuid.uuid4().hex  # two blocks of one owner shut each other out as well
+        code, value, extra = await self._scripts.run("acquire", tenant, owner, int(life * 1000), claim)
         if code == "HELD":
             raise TenantLocked(tenant, str(value), float(extra) / 1000)
         return int(value), bool(extra)

@@ -14,64 +14,72 @@ from .plan import Plan
 from .progress import Traffic
 from .world import World
 
-_START = 30.0  # seconds
+_START = 60.0  # seconds
 
 
 class Applications:
-    """All of them."""
+    """All of them. `listening`: a task for each, which raises ShardrouteError if its process ends too early."""
 
     def __init__(self, world: World, traffic: Traffic) -> None:
         self._world = world
         self._traffic = traffic
         self._processes: dict[int, Child] = {}
-        self._listening: dict[int, asyncio.Task[None]] = {}
+        self._ready: dict[int, asyncio.Event] = {}
         self._stopping = False
 
-    async def start(self, stack: AsyncExitStack, workers: int) -> None:
+    async def start(self, worker: int, stack: AsyncExitStack, listening: asyncio.TaskGroup) -> None:
+        """Starts a process that lives as long as `stack`."""
+        self._ready[worker] = asyncio.Event()
+        self._processes[worker] = await stack.enter_async_context(self._world.application(worker))
+        listening.create_task(self._listen(worker))
+
+    async def ready(self) -> None:
         """Returns when all of them have a router. Raises ShardrouteError."""
-        ready = {worker: asyncio.Event() for worker in range(workers)}
-        for worker in ready:
-            process = await stack.enter_async_context(self._world.application(worker))
-            self._processes[worker] = process
-            self._listening[worker] = asyncio.create_task(self._listen(worker, process, ready[worker]))
-            stack.callback(self._listening[worker].cancel)
-        for worker, event in ready.items():
-            await self._until_ready(worker, event)
+        try:
+            async with asyncio.timeout(_START):
+                for event in self._ready.values():
+                    await event.wait()
+        except TimeoutError as error:
+            raise ShardrouteError(f"the applications did not start within {_START:g} s") from error
 
-    async def _until_ready(self, worker: int, ready: asyncio.Event) -> None:
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait(
-            {waiting, self._listening[worker]}, timeout=_START, return_when=asyncio.FIRST_COMPLETED
-        )
-        waiting.cancel()
-        if not ready.is_set():
-            raise ShardrouteError(
-                f"application {worker} did not start:\n{self._processes[worker].last_words}"
-            )
-
-    async def _listen(self, worker: int, process: Child, ready: asyncio.Event) -> None:
+    async def _listen(self, worker: int) -> None:
+        process = self._processes[worker]
         async for line in process.lines():
             self._traffic.hear(worker, json.loads(line))
-            ready.set()
+            self._ready[worker].set()
+        code = await process.ended()
+        if code != 0 or not self._stopping:
+            raise ShardrouteError(f"application {worker} ended with {code}:\n{process.last_words}")
 
-    async def stop(self) -> Evidence:
-        """SIGTERM to all; what they saw and did. Raises ShardrouteError if one did not end as it should."""
+    def stop(self) -> None:
+        """SIGTERM to all: they end what is under way, and hand their evidence over."""
+        self._stopping = True
         for process in self._processes.values():
             process.terminate()
+
+    def evidence(self) -> Evidence:
+        """Of all of them, once they have ended."""
         evidence = Evidence()
-        for worker, process in self._processes.items():
-            code = await process.ended()
-            await self._listening[worker]
-            if code != 0:
-                raise ShardrouteError(f"application {worker} ended with {code}:\n{process.last_words}")
+        for worker in self._processes:
             evidence.take(Evidence.load(self._world.folder.evidence(worker)))
         return evidence
 
 
 @asynccontextmanager
 async def applications(world: World, plan: Plan, traffic: Traffic) -> AsyncIterator[Applications]:
-    """Running, and stopped at the end whatever happens."""
-    async with AsyncExitStack() as stack:
-        running = Applications(world, traffic)
-        await running.start(stack, plan.workers)
-        yield running
+    """Running while the block runs; when it is left, they have ended. Raises ShardrouteError if one does early."""
+    try:
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as listening:
+            running = Applications(world, traffic)
+            for worker in range(plan.workers):
+                await running.start(worker, stack, listening)
+            await running.ready()
+            yield running
+            running.stop()
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from errors
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -40,10 +40,10 @@ class Child:
         self.terminate()
         try:
             async with asyncio.timeout(_GRACE):
-                await self._process.wait()
+                await self._process.communicate()
         except TimeoutError:
             self._process.kill()
-            await self._process.wait()
+            await self._process.communicate()
 
     @property
     def last_words(self) -> str:

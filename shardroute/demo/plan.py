@@ -14,6 +14,7 @@ class Plan:
     `most`: documents of one tenant. `workers`: application processes. `before`, `after`: traffic alone.
     `write_pause`, `read_pause`: of each writer and reader, of which a worker has one for each tenant.
     `haste`: how many times faster the writers of a tenant are while it is under way.
+    `copy_rate`: records of a tenant that are copied a second, so that a move lasts long enough to be met by writes.
     `batch`: tenants that one admin process moves; `admins`: admin processes at a time.
     """
 
@@ -25,7 +26,8 @@ class Plan:
     write_pause: float = 1.0
     read_pause: float = 0.8
     haste: float = 10.0
-    batch: int = 4
+    copy_rate: float = 150.0
+    batch: int = 7
     admins: int = 2
     seed: int = 20260701
 

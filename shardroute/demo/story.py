@@ -13,7 +13,7 @@ from rich.console import Console
 from ..errors import ShardrouteError
 from ..router import Router
 from . import corpus
-from .applications import Applications, applications
+from .applications import applications
 from .audit import Verdict, audit
 from .evidence import Evidence
 from .fleet import move_all, watched
@@ -51,7 +51,7 @@ async def play(plan: Plan, progress: Progress) -> Report:
     """The run itself."""
     progress.now("reading the standard library's docstrings; starting a Valkey and two clusters")
     reading = asyncio.create_task(asyncio.to_thread(corpus.standard_library, plan.tenants, most=plan.most))
-    async with world() as there:
+    async with world(plan.copy_rate) as there:
         held = await reading
         await _prepare(there, held, plan, progress)
         evidence = await _fill(there, held, plan, progress)
@@ -85,12 +85,8 @@ async def _under_traffic(there: World, held: corpus.Corpus, plan: Plan, progress
         await move_all(there, held, plan, progress)
         progress.now("traffic on the new cluster")
         await asyncio.sleep(plan.after)
-        return await _stop(running, progress)
-
-
-async def _stop(running: Applications, progress: Progress) -> Evidence:
-    progress.now("stopping the applications")
-    return await running.stop()
+        progress.now("stopping the applications")
+    return running.evidence()
 
 
 async def _check(

@@ -243,7 +243,9 @@ class Reader:
     async def _pry(self) -> None:
         """Ids of other tenants are asked for along with an own one: only that may come back."""
         own = self._random.choice(self._untouched).id
-        found = await self._watched.fetch([own, *self._random.sample(self._foreign, 3)])
+        found = await self._watched.fetch(
+            [own, *self._random.sample(self._foreign, min(3, len(self._foreign)))]
+        )
         if found is None:
             return
         if own not in found:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,7 @@ from ..config import Config
 from ..embedded import EmbeddedRedis, embedded_redis
 from ..errors import ShardrouteError
 from ..testing.qdrant import QdrantProcess
-from .child import child
+from .child import Child, child
 from .encoder import DIMENSION
 from .folder import Folder
 
@@ -46,6 +46,9 @@ dimension = {dimension}
 metric = "cosine"
 placement = {{ cluster = "new", collection = "docs_{{shard}}", tenancy = "payload:tenant" }}
 
+[copy]
+rate = {rate}
+
 [migration]
 from = "v1"
 to = "v2"
@@ -60,7 +63,7 @@ class World:
     redis: EmbeddedRedis
     old: QdrantProcess
     new: QdrantProcess
-    numbers: Any
+    numbers: Iterator[int]
 
     @property
     def config(self) -> Config:
@@ -84,22 +87,22 @@ class World:
             ) from error
         return document
 
-    def application(self, worker: int) -> Any:
+    def application(self, worker: int) -> AbstractAsyncContextManager[Child]:
         """An application process, as a context manager."""
         arguments = ["--folder", str(self.folder.path), "--worker", str(worker)]
         return child("shardroute.demo.application", arguments, self.folder.log(f"application-{worker}"))
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
-    """Started when it is entered; gone, with all its processes and files, at the end."""
+async def world(copy_rate: float) -> AsyncIterator[World]:
+    """Started when it is entered; gone, with all its processes and files, at the end. `copy_rate`: records a second."""
     async with AsyncExitStack() as stack:
         folder = Folder(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shardroute-demo-"))))
         old, new = QdrantProcess(), QdrantProcess()
         redis = await stack.enter_async_context(embedded_redis())
         await asyncio.gather(stack.enter_async_context(old), stack.enter_async_context(new))
         configuration = _CONFIGURATION.format(
-            redis=redis.url, old=old.url, new=new.url, dimension=DIMENSION, shards=_NEW_SHARDS
+            redis=redis.url, old=old.url, new=new.url, dimension=DIMENSION, shards=_NEW_SHARDS, rate=copy_rate
         )
         folder.config.write_text(configuration)
         yield World(folder, redis, old, new, count(1))

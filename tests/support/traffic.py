@@ -22,7 +22,6 @@ from shardroute.tenant import Tenant
 from .world import record
 
 ABSENT = -1
-_values = itertools.count(1)
 
 
 @dataclass
@@ -78,9 +77,19 @@ class Traffic:
     """Writers over a tenant's handles (one for each router); `own` ids per writer and `shared` ids of all."""
 
     def __init__(
-        self, handles: Sequence[Tenant], *, own: int = 6, shared: int = 3, writers: int = 3, pause: float = 0.002
+        self,
+        handles: Sequence[Tenant],
+        *,
+        own: int = 6,
+        shared: int = 3,
+        writers: int = 3,
+        pause: float = 0.002,
+        process: int = 0,
     ) -> None:
+        """`process` keeps the names and values of several processes' traffic apart."""
         self.ledger = Ledger()
+        self._process = process
+        self._values = itertools.count(1 + process * 1_000_000)
         self._handles = handles
         self._own = own
         self._shared = [f"shared-{number}" for number in range(shared)]
@@ -94,7 +103,7 @@ class Traffic:
         async with asyncio.TaskGroup() as group:
             for place, handle in enumerate(self._handles):
                 for number in range(self._writers):
-                    group.create_task(self._writer(handle, f"w{place}{number}", stop))
+                    group.create_task(self._writer(handle, f"w{self._process}{place}{number}", stop))
             try:
                 yield self.ledger
             finally:
@@ -109,7 +118,7 @@ class Traffic:
             await asyncio.sleep(choose.uniform(0, self._pause))
 
     async def _write(self, handle: Tenant, record_id: str, kind: float, *, mine: bool) -> None:
-        value = ABSENT if kind < 0.15 else next(_values)
+        value = ABSENT if kind < 0.15 else next(self._values)
         write = Write(record_id, value, time.monotonic())
         self.ledger.writes[record_id].append(write)
         try:

@@ -52,14 +52,14 @@ class World:
 
     @classmethod
     @asynccontextmanager
-    async def made(
-        cls, redis_url: str, namespace: str, **sections: Mapping[str, Any]
-    ) -> AsyncIterator[Self]:
+    async def made(cls, redis_url: str, namespace: str, **sections: Mapping[str, Any]) -> AsyncIterator[Self]:
         settings = config(redis_url, namespace, **sections)
         plane = ControlPlane.open(settings.control)
         try:
             await plane.maps.create(settings.digest())
-            yield cls(settings, plane, FlakyStore(MemoryStore("a"), seed=1), FlakyStore(MemoryStore("b"), seed=2))
+            yield cls(
+                settings, plane, FlakyStore(MemoryStore("a"), seed=1), FlakyStore(MemoryStore("b"), seed=2)
+            )
         finally:
             await plane.aclose()
 
@@ -106,6 +106,11 @@ def record(name: str, value: int = 0, **metadata: Any) -> Record:
 
 
 def same(one: Mapping[str, Record], two: Mapping[str, Record]) -> bool:
-    return {name: (dict(r.metadata), r.vector.tolist() if r.vector is not None else None) for name, r in one.items()} == {
-        name: (dict(r.metadata), r.vector.tolist() if r.vector is not None else None) for name, r in two.items()
+    return _plain(one) == _plain(two)
+
+
+def _plain(records: Mapping[str, Record]) -> dict[str, Any]:
+    return {
+        name: (dict(found.metadata), found.vector.tolist() if found.vector is not None else None)
+        for name, found in records.items()
     }

@@ -1,9 +1,16 @@
--- Takes the tenant's lock with a new fencing token (rule 12). ARGV: owner, life ms.
+-- Takes the tenant's lock with a new fencing token (rule 12). ARGV: owner, life ms, claim.
 -- Answers whether somebody's unreleased lock was taken over: then a request of theirs may still land.
-local lock = redis.call('HMGET', LOCK, 'owner', 'until')
+-- Repeatable: a claim, one for each attempt to take the lock, that was granted is answered as granted.
+if map_lost() then return {'LOST'} end
+local owner, life, claim = unpack(ARGV)
+local lock = redis.call('HMGET', LOCK, 'owner', 'until', 'claim', 'fence', 'taken_over')
 local remaining = (tonumber(lock[2]) or 0) - now()
-if lock[1] and remaining > 0 and lock[1] ~= ARGV[1] then return {'HELD', lock[1], remaining} end
-local fence = redis.call('HINCRBY', META, 'fence', 1)
-redis.call('HSET', LOCK, 'owner', ARGV[1], 'fence', fence, 'until', now() + tonumber(ARGV[2]))
+if remaining > 0 then
+  if lock[3] == claim then return {'OK', tonumber(lock[4]), tonumber(lock[5])} end
+  return {'HELD', lock[1], remaining}
+end
+local fence, taken_over = redis.call('HINCRBY', META, 'fence', 1), lock[1] and 1 or 0
+redis.call('HSET', LOCK, 'owner', owner, 'until', now() + tonumber(life), 'claim', claim, 'fence', fence,
+           'taken_over', taken_over)
 redis.call('DEL', WINDOWS, TOUCHED)
-return {'OK', fence, (lock[1] and lock[1] ~= ARGV[1]) and 1 or 0}
+return {'OK', fence, taken_over}

@@ -1,5 +1,6 @@
 -- Declares a tenant that has no data anywhere as one of the new side. ARGV: tenant, shard. Repeatable.
 -- Answers the standing's version; a tenant that has a record already keeps it.
+if map_lost() then return {'LOST'} end
 local own = redis.call('HGET', TENANTS, ARGV[1])
 if own then return {'EXISTS', cjson.decode(own).version, cjson.decode(own).phase} end
 local standing = standing_of(ARGV[1], ARGV[2])

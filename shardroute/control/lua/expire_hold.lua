@@ -1,4 +1,5 @@
 -- Rule 11: anyone may move an overdue hold on to the neighbouring dual phase. ARGV: tenant, shard. Repeatable.
+if map_lost() then return {'LOST'} end
 local standing = standing_of(ARGV[1], ARGV[2])
 if not HELD[standing.phase] then return {'OK', standing.version} end
 if standing.hold_until > now() then return {'HELD', standing.hold_until - now()} end

@@ -1,7 +1,7 @@
 -- Moves a tenant to a neighbouring phase (rules 1, 2, 10, 11). ARGV: tenant, shard, to, epoch, fence, max hold ms.
 -- Repeatable: a move that this fence has made already is answered as made.
 local tenant, shard, to, epoch, fence, max_hold = unpack(ARGV)
-if redis.call('EXISTS', META) == 0 then return {'LOST'} end
+if map_lost() then return {'LOST'} end
 if not holds_lock(fence) then return {'LOCK_LOST'} end
 local standing = standing_of(tenant, shard)
 epoch = tonumber(epoch)

@@ -15,6 +15,11 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Rule 13: nothing is written into a map that is not there.
+local function map_lost()
+  return redis.call('HEXISTS', META, 'incarnation') == 0
+end
+
 local function standing_of(tenant, shard)
   local own = redis.call('HGET', TENANTS, tenant)
   if not own then own = redis.call('HGET', DEFAULTS, shard) end

@@ -1,0 +1,52 @@
+# `make demo` and `make test` are all that a fresh machine needs: each makes .venv by itself.
+
+BIN := .venv/bin
+READY := .venv/.ready
+PYTHONS := python3.13 python3.12 python3.11 python3
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types bench model clean
+
+help:  ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(READY)  ## move tenants between two clusters on this machine, under traffic
+	@$(BIN)/python -m shardroute.demo
+
+test: $(READY)  ## all tests, on two processes
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY)  ## style, format and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(READY)  ## strict types
+	@$(BIN)/mypy
+
+bench: $(READY)  ## what routing adds, and how fast a copy is; needs a quiet machine
+	@$(BIN)/python -m benchmarks.routing
+	@$(BIN)/python -m benchmarks.copy
+
+model: $(READY)  ## every interleaving of a small world, with each rule left out in turn
+	@$(BIN)/python -m tests.model
+
+clean:  ## remove what was made
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): pyproject.toml
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  for name in $(PYTHONS); do \
+	    if $$name -c '$(USABLE)' >/dev/null 2>&1; then python=$$name; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "Python 3.11 or newer, with its venv module, is needed; none of these is it: $(PYTHONS)" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "making .venv with $$($$python --version)"; \
+	  $$python -m venv --clear .venv; \
+	}
+	@echo "installing what shardroute needs into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
