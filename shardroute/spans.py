@@ -69,12 +69,12 @@ def _measure(
 
 
 @contextmanager
-def both_paths(operation: str, route: Route) -> Iterator[Span]:
+def both_paths(operation: str, route: Route, extra: Mapping[str, Any]) -> Iterator[Span]:
     """The INTERNAL span above the two requests of an operation that touches both clusters."""
     with tracer.start_as_current_span(
         f"shardroute.{operation}",
         kind=SpanKind.INTERNAL,
-        attributes=route.attributes,
+        attributes={**route.attributes, **extra},
         record_exception=False,
         set_status_on_exception=False,
     ) as span:

@@ -107,7 +107,7 @@ class Topology:
         pattern = self.placement.collection
         if unknown := set(_PLACEHOLDER.findall(pattern)) - {"shard", "tenant"}:
             raise ConfigError(
-                f"topologies.{self.name}: collection {pattern!r} has the placeholder {{{sorted(unknown)[0]}}}; "
+                f"topologies.{self.name}: collection {pattern!r} has the placeholder {{{min(unknown)}}}; "
                 "known are {shard} and {tenant}"
             )
         if "{tenant}" in pattern and _AMBIGUOUS.search(pattern):

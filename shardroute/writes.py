@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
 from typing import Any
@@ -35,6 +36,19 @@ log = logging.getLogger(__name__)
 
 _PAUSE = 0.05  # seconds between looks at an overdue hold, or at a Redis that is away
 _DRAIN_POLL = 0.005  # seconds between looks at the last writes
+
+
+@dataclass(slots=True)
+class _Wait:
+    """What a write waited for before it could begin. `reason` is empty while it does not wait."""
+
+    reason: str = ""
+    seconds: float = 0.0
+    attempts: int = 1
+
+    def attributes(self) -> dict[str, Any]:
+        waited = {names.HOLD_WAIT: round(self.seconds * 1000, 3)} if self.seconds else {}
+        return waited | ({names.ATTEMPTS: self.attempts} if self.attempts > 1 else {})
 
 
 class Writer:
@@ -73,31 +87,38 @@ class Writer:
         await self._until_deadline(sides, operation, self._deadline if timeout is None else timeout)
 
     async def _until_deadline(self, sides: Sides, operation: Operation, timeout: float) -> None:
-        waited_for: list[str] = []
+        wait = _Wait()
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    route = await self._admitted(sides, waited_for)
+                    route = await self._admitted(sides, wait)
                     operation.check(route)
-                    if await self._attempt(route, operation):
+                    if await self._attempt(route, operation, wait):
                         return
+                    wait.attempts += 1
                     writes_repeated.add(1)
         except TimeoutError as error:
-            raise self._late(sides.tenant, waited_for, timeout) from error
+            raise self._late(sides.tenant, wait.reason, timeout) from error
 
-    async def _attempt(self, route: Route, operation: Operation) -> bool:
+    async def _attempt(self, route: Route, operation: Operation, wait: _Wait) -> bool:
         if route.secondary is None:
-            return await self._single(route, operation)
-        return await asyncio.shield(self._own(self._dual(route, route.secondary, operation)))
+            return await self._single(route, operation, wait.attributes())
+        return await asyncio.shield(
+            self._own(self._dual(route, route.secondary, operation, wait.attributes()))
+        )
 
     # -- one cluster -----------------------------------------------------------------------------------------
 
-    async def _single(self, route: Route, operation: Operation) -> bool:
+    async def _single(
+        self, route: Route, operation: Operation, extra: Mapping[str, Any] | None = None
+    ) -> bool:
         view = self._view
         generation = view.lease.generation
         view.enter(route.in_flight)
         try:
-            await request(operation.name, "primary", route, route.primary, operation.apply(route.primary))
+            await request(
+                operation.name, "primary", route, route.primary, operation.apply(route.primary), extra
+            )
         except BaseException as error:
             # A request that may still land holds up the drain (rule 3) until it no longer can.
             wait = self._linger if may_land(error) else 0
@@ -108,7 +129,9 @@ class Writer:
 
     # -- two clusters ----------------------------------------------------------------------------------------
 
-    async def _dual(self, route: Route, secondary: Target, operation: Operation) -> bool:
+    async def _dual(
+        self, route: Route, secondary: Target, operation: Operation, extra: Mapping[str, Any]
+    ) -> bool:
         """One dual write under one standing; whether it may be answered. Raises the primary's error."""
         view = self._view
         generation = view.lease.generation
@@ -117,7 +140,7 @@ class Writer:
         try:
             if not await self._begin(route, operation, token):
                 return False
-            with both_paths(operation.name, route) as span:
+            with both_paths(operation.name, route, extra) as span:
                 failures = await self._both(route, secondary, operation)
                 unbroken = view.may_answer(generation)
                 debt = leaves_debt(
@@ -196,19 +219,20 @@ class Writer:
 
     # -- waiting ---------------------------------------------------------------------------------------------
 
-    async def _admitted(self, sides: Sides, waited_for: list[str]) -> Route:
+    async def _admitted(self, sides: Sides, wait: _Wait) -> Route:
         """The route once writes may begin: lease held, no hold. Ends an overdue hold itself (rule 11)."""
         began: float | None = None
         while True:
             writable = self._view.may_write()
             route = sides.route(self._view.standing(sides.tenant))
             if writable and not route.held:
-                waited_for.clear()
+                wait.reason = ""
                 if began is not None:
+                    wait.seconds += perf_counter() - began
                     hold_wait.record(perf_counter() - began)
                 return route
             began = perf_counter() if began is None else began
-            waited_for[:] = ["a hold" if route.held else "the lease"]
+            wait.reason = "a hold" if route.held else "the lease"
             left = self._max_hold - (perf_counter() - began)
             await self._change(max(left, _PAUSE) if route.held else _PAUSE)
             if route.held and perf_counter() - began > self._max_hold:
@@ -230,14 +254,14 @@ class Writer:
         except TimeoutError:
             return
 
-    def _late(self, tenant: str, waited_for: list[str], timeout: float) -> ShardrouteError:
-        if waited_for == ["a hold"]:
+    def _late(self, tenant: str, reason: str, timeout: float) -> ShardrouteError:
+        if reason == "a hold":
             return TenantHeld(
                 f"tenant {tenant!r} is being cut over and its writes are held; nothing was written in {timeout:g} s. "
                 f"Try again in {self._max_hold:g} s.",
                 retry_after=self._max_hold,
             )
-        if waited_for == ["the lease"]:
+        if reason == "the lease":
             return LeaseLost(
                 f"tenant {tenant!r}: Redis could not be asked for {timeout:g} s whether the tenant has moved, "
                 "so the write was not answered. Try again.",

@@ -18,7 +18,7 @@ COLOURS: Mapping[Phase, str] = dict(
     zip(LINE, ("blue", "cyan", "magenta", "magenta", "green", "bright_green"), strict=True)
 )
 _CELL = 25  # the least width of a tenant's cell
-_LEAST_ROWS = 9  # beside the grid
+_ROWS = 9  # beside the grid
 _SAMPLES = 2000  # the last so many of a stage, for a table that is drawn several times a second
 
 
@@ -39,7 +39,7 @@ class Dashboard:
         yield self._traffic()
         yield self._copies()
         yield self._faults()
-        room = height - len(grid) - _LEAST_ROWS - 3
+        room = height - len(grid) - _ROWS - 1
         for event in list(self._progress.events)[-room:] if room > 0 else []:
             yield Text(event, style="dim", no_wrap=True, overflow="ellipsis")
 
@@ -77,19 +77,20 @@ class Dashboard:
         return Text(" → ", style="dim").join(words) if self._progress.tenants else Text("")
 
     def _latencies(self) -> Table:
-        traffic = self._progress.traffic
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-        table.add_column("read ms")
-        stages = {
-            **{stage.value: traffic.read_ms[stage][-_SAMPLES:] for stage in Stage},
-            "now": list(traffic.recent_ms),
-        }
-        figures = {name: percentiles(samples) for name, samples in stages.items()}
-        for name in stages:
-            table.add_column(f"{name:>7}", justify="right")
-        for share in ("p50", "p99"):
-            table.add_row(share, *(_figure(figures[name][share]) for name in stages))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column("ms")
+        figures = {name: percentiles(samples) for name, samples in self._samples().items()}
+        for name in figures:
+            table.add_column(name, justify="right", min_width=8)
+        for share in ("p50", "p99", "max"):
+            table.add_row(share, *(_figure(each[share]) for each in figures.values()))
         return table
+
+    def _samples(self) -> dict[str, list[float]]:
+        traffic = self._progress.traffic
+        reads = {f"read {stage}": traffic.read_ms[stage][-_SAMPLES:] for stage in Stage}
+        holds = [1000 * seconds for seconds in self._progress.moves.hold_seconds]
+        return {**reads, "read now": list(traffic.recent_ms), "write hold": holds}
 
     def _traffic(self) -> Text:
         traffic = self._progress.traffic
@@ -101,18 +102,16 @@ class Dashboard:
 
     def _copies(self) -> Text:
         moves = self._progress.moves
-        holds = percentiles([1000 * seconds for seconds in moves.hold_seconds], most=True)
-        held = ", ".join(f"{name} {_figure(value)}" for name, value in holds.items())
-        text = Text(f"{moves.copied:,} copied, {moves.compared:,} compared, {moves.repaired:,} repaired")
-        return text.append(f" · {len(moves.hold_seconds)} holds, ms: {held}") if moves.hold_seconds else text
+        counts = f"{moves.copied:,} copied, {moves.compared:,} compared, {moves.repaired:,} repaired"
+        return Text(f"{counts} · {len(moves.hold_seconds)} holds, {moves.rolled_back} rolled back")
 
     def _faults(self) -> Text:
         counts = self._progress.traffic.counts
         faults = {
             "failed requests": counts.failed,
-            "stale reads": counts.stale,
-            "records not whole": counts.flaws,
-            "isolation breaches": counts.breaches,
+            "stale": counts.stale,
+            "not whole": counts.flaws,
+            "breaches": counts.breaches,
             "failed moves": len(self._progress.moves.errors),
         }
         words = [

@@ -23,8 +23,8 @@ class Plan:
     workers: int = 2
     before: float = 5.0
     after: float = 5.0
-    write_pause: float = 1.0
-    read_pause: float = 0.8
+    write_pause: float = 1.5
+    read_pause: float = 1.2
     haste: float = 10.0
     copy_rate: float = 150.0
     batch: int = 7

@@ -72,16 +72,17 @@ def summed_up(progress: Progress, verdict: Verdict) -> Report:
         resurrected_deletes=verdict.resurrected,
         isolation_breaches=counts.breaches,
         rolled_back=moves.rolled_back,
-        hold_ms=percentiles([1000 * seconds for seconds in moves.hold_seconds], most=True),
+        hold_ms=percentiles([1000 * seconds for seconds in moves.hold_seconds]),
         read_ms={stage.value: percentiles(progress.traffic.read_ms[stage]) for stage in Stage},
         seconds=round(progress.seconds, 1),
         problems=[*moves.errors, *verdict.problems],
     )
 
 
-def percentiles(samples: Sequence[float], *, most: bool = False) -> dict[str, float | None]:
-    """Median, 99th percentile and, if asked for, the maximum; None where there is no sample."""
-    names = {"p50": 50, "p99": 99, **({"max": 100} if most else {})}
+def percentiles(samples: Sequence[float]) -> dict[str, float | None]:
+    """Median, 99th percentile and maximum; None where there is no sample."""
+    shares = {"p50": 50, "p99": 99, "max": 100}
     if not samples:
-        return dict.fromkeys(names)
-    return {name: round(float(np.percentile(samples, share)), 2) for name, share in names.items()}
+        return dict.fromkeys(shares)
+    figures = np.percentile(samples, list(shares.values()))
+    return {name: round(float(figure), 2) for name, figure in zip(shares, figures, strict=True)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -86,16 +86,13 @@ def show_outcome(console: Console, report: Report, path: Path) -> None:
 
 
 def _rows(report: Report) -> list[tuple[str, str | Text]]:
-    reads = ", ".join(f"{stage} {_figures(figures)}" for stage, figures in report.read_ms.items())
+    moved = f"{report.tenants_moved} of {report.tenants}, {report.rolled_back} rolled back and moved again"
     return [
-        (
-            "tenants moved",
-            f"{report.tenants_moved} of {report.tenants}; {report.rolled_back} rolled back between",
-        ),
+        ("tenants moved", moved),
         ("records copied", f"{report.records_copied:,}"),
         ("traffic", f"{report.reads:,} reads, {report.writes:,} writes, {report.deletes:,} deletes"),
-        ("write hold, ms", _figures(report.hold_ms)),
-        ("reads, ms", reads),
+        *((f"reads {stage}", _figures(figures)) for stage, figures in report.read_ms.items()),
+        ("write holds", _figures(report.hold_ms)),
         ("failed requests", _must_be_none(report.failed_requests)),
         ("lost writes", _must_be_none(report.lost_writes)),
         ("deletes undone", _must_be_none(report.resurrected_deletes)),
@@ -113,5 +110,8 @@ def _must_be_none(count: int) -> Text:
     return Text(f"{count}", style="bold red" if count else "green")
 
 
-def _figures(figures: dict[str, float | None]) -> str:
-    return " / ".join("–" if value is None else f"{value:.1f}" for value in figures.values())
+def _figures(figures: Mapping[str, float | None]) -> str:
+    return (
+        ", ".join(f"{name} {'–' if value is None else f'{value:.1f}'}" for name, value in figures.items())
+        + " ms"
+    )

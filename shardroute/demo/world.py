@@ -48,6 +48,7 @@ placement = {{ cluster = "new", collection = "docs_{{shard}}", tenancy = "payloa
 
 [copy]
 rate = {rate}
+page = 64
 
 [migration]
 from = "v1"
