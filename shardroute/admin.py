@@ -108,8 +108,8 @@ class Admin:
         return sorted(name for name in names if self.config.route.standing(shard_map, name).phase in wanted)
 
     async def status(self, tenants: Sequence[str] | None = None) -> list[TenantStatus]:
-        """Where tenants stand: those named, or all."""
-        names = [check_tenant(name) for name in tenants] if tenants else await self.tenants()
+        """Where tenants stand: those named, or all for None."""
+        names = await self.tenants() if tenants is None else [check_tenant(name) for name in tenants]
         shard_map = await self.map()
         now = await self._plane.time()
         return [await self._status(name, self.config.route.standing(shard_map, name), now) for name in names]
@@ -257,7 +257,7 @@ def _diagnose_tenants(found: Diagnosis) -> None:
             found.problems.append(
                 f"tenant {status.tenant} is in an overdue hold ({status.phase}): `doctor --repair`"
             )
-        elif status.holder is None and status.phase is Phase.DUAL_OLD and not status.synced:
+        elif status.holder is None and EFFECTS[status.phase].dual and not status.synced:
             found.notes.append(
                 f"tenant {status.tenant} was left half-copied: `shardroute migrate {status.tenant}`"
             )

@@ -7,35 +7,21 @@ held throughout (rule 4), and which version may be acknowledged (rule 3).
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from .errors import MapLost, ShardrouteError
 from .rules import Lease, acknowledgeable, lease_unbroken
 from .shardmap import Migration, ShardMap, Standing
+from .timing import clock
 
 InFlight = tuple[str, int]
 """A tenant and the epoch under which a write of it began."""
 
 
-def monotonic() -> float:
-    """Seconds that also pass while the machine is suspended, where the system has such a clock."""
-    return _read_clock()
-
-
-def _boottime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-_read_clock: Callable[[], float] = _boottime if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
-
-
 class View:
     """The state that all requests of a router share."""
 
-    def __init__(
-        self, migration: Migration, shard_map: ShardMap, clock: Callable[[], float] = monotonic
-    ) -> None:
+    def __init__(self, migration: Migration, shard_map: ShardMap, clock: Callable[[], float] = clock) -> None:
         self.migration = migration
         self.map = shard_map
         self.lease = Lease()

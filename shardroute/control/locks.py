@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ControlPlaneUnavailable, LockLost, MigrationError, TenantLocked
+from ..timing import clock
 from .connection import Connections
 from .scripts import Scripts
 
@@ -23,28 +24,44 @@ class LockState:
     until: float
 
 
+@dataclass(slots=True)
+class HeldLock:
+    """A lock as its holder knows it: certainly held before `until`, on the holder's own clock."""
+
+    tenant: str
+    fence: int
+    until: float
+
+    def check(self) -> None:
+        """Before every request that writes (rule 12). Raises LockLost once the lock may be somebody else's."""
+        if clock() >= self.until:
+            raise LockLost(f"tenant {self.tenant!r}: the lock ran out or was taken over; this migrator stops")
+
+
 class Locks:
     def __init__(self, connections: Connections, scripts: Scripts) -> None:
         self._connections = connections
         self._scripts = scripts
 
     @asynccontextmanager
-    async def hold(self, tenant: str, owner: str, *, life: float) -> AsyncIterator[int]:
-        """The tenant's lock, kept alive while the block runs; gives the fencing token.
+    async def hold(self, tenant: str, owner: str, *, life: float) -> AsyncIterator[HeldLock]:
+        """The tenant's lock, kept alive while the block runs.
 
         Whoever takes over an unreleased lock waits a third of its life first, since requests of the former
         holder (each shorter than that) may still land. Raises TenantLocked; if the lock is lost on the way,
         the block is cancelled and LockLost raised.
         """
+        asked = clock()
         fence, taken_over = await self._acquire(tenant, owner, life)
+        held = HeldLock(tenant, fence, until=asked + life)
         quiet = False
         try:
             async with asyncio.TaskGroup() as group:
-                keeper = group.create_task(self._keep(tenant, fence, life), name=f"lock of {tenant}")
+                keeper = group.create_task(self._keep(held, life), name=f"lock of {tenant}")
                 if taken_over:
                     await asyncio.sleep(life / 3)
                 try:
-                    yield fence
+                    yield held
                 finally:
                     keeper.cancel()
             quiet = True
@@ -67,16 +84,20 @@ class Locks:
             raise TenantLocked(tenant, str(value), float(extra) / 1000)
         return int(value), bool(extra)
 
-    async def _keep(self, tenant: str, fence: int, life: float) -> None:
+    async def _keep(self, held: HeldLock, life: float) -> None:
         """Extends at a quarter of the lock's life. A Redis that is away is asked again: every step asks it anyway."""
         while True:
             await asyncio.sleep(life / 4)
+            asked = clock()
             try:
-                answer = await self._scripts.run("extend", tenant, fence, int(life * 1000))
+                answer = await self._scripts.run("extend", held.tenant, held.fence, int(life * 1000))
             except ControlPlaneUnavailable:
+                held.check()
                 continue
             if answer[0] == "LOCK_LOST":
-                raise LockLost(f"tenant {tenant!r}: the lock ran out or was taken over; this migrator stops")
+                held.until = float("-inf")
+            held.check()
+            held.until = asked + life
 
     async def _release(self, tenant: str, fence: int, *, quiet: bool) -> None:
         """Gives the lock back. Not `quiet`: a request was perhaps cut off, and the next holder has to wait for it."""

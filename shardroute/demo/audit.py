@@ -21,9 +21,13 @@ _EXAMPLES = 10  # of each kind of problem, in words
 
 @dataclass(slots=True)
 class Verdict:
-    """What the audit found. `moved` counts tenants, `lost` and `resurrected` records."""
+    """What the audit found. `moved` counts tenants, `lost` and `resurrected` records.
+
+    `looks`: how often a record was read and held against the writes that were acknowledged.
+    """
 
     counts: Counts
+    looks: int = 0
     moved: int = 0
     lost: int = 0
     resurrected: int = 0
@@ -110,6 +114,7 @@ def judged(evidence: Evidence, moved: Sequence[str] = ()) -> Verdict:
     lost = {finding.look.key for finding in findings} - resurrected
     return Verdict(
         counts=evidence.counts,
+        looks=len(evidence.looks),
         moved=len(moved),
         lost=len(lost) + evidence.counts.flaws,
         resurrected=len(resurrected),

@@ -13,7 +13,7 @@ class Plan:
 
     `most`: documents of one tenant. `workers`: application processes. `before`, `after`: traffic alone.
     `write_pause`, `read_pause`: of each writer and reader, of which a worker has one for each tenant.
-    `haste`: how many times faster the writers of a tenant are while it is under way.
+    `haste`: how many times faster a tenant's writers and readers are while it is under way.
     `copy_rate`: records of a tenant that are copied a second, so that a move lasts long enough to be met by writes.
     `batch`: tenants that one admin process moves; `admins`: admin processes at a time.
     """
@@ -21,12 +21,12 @@ class Plan:
     tenants: int = 28
     most: int = 400
     workers: int = 2
-    before: float = 5.0
-    after: float = 5.0
+    before: float = 8.0
+    after: float = 8.0
     write_pause: float = 1.5
     read_pause: float = 1.2
     haste: float = 10.0
-    copy_rate: float = 150.0
+    copy_rate: float = 60.0
     batch: int = 7
     admins: int = 2
     seed: int = 20260701

@@ -18,6 +18,7 @@ from .progress import Progress
 class Report:
     """The demo is a success only with all tenants moved and the four bad counts 0. Latencies in milliseconds.
 
+    `looks`: how often a record was read and held against the writes that were acknowledged.
     `problems`: in words, what a bad count is made of, the first of each kind.
     """
 
@@ -34,20 +35,20 @@ class Report:
     rolled_back: int
     hold_ms: dict[str, float | None]
     read_ms: dict[str, dict[str, float | None]]
+    looks: int
     seconds: float
     problems: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether all moved, and nothing was lost, brought back, mixed up or refused on the way."""
-        bad = (
-            self.failed_requests,
-            self.lost_writes,
-            self.resurrected_deletes,
-            self.isolation_breaches,
-            len(self.problems),
+        return (
+            self.tenants_moved == self.tenants > 0
+            and min(self.rolled_back, self.reads, self.writes, self.deletes, self.looks) > 0
+            and not self.problems
+            and not (self.failed_requests or self.lost_writes)
+            and not (self.resurrected_deletes or self.isolation_breaches)
         )
-        return self.tenants_moved == self.tenants > 0 and self.rolled_back > 0 and not any(bad)
 
     def save(self, path: Path) -> None:
         """As JSON."""
@@ -74,6 +75,7 @@ def summed_up(progress: Progress, verdict: Verdict) -> Report:
         rolled_back=moves.rolled_back,
         hold_ms=percentiles([1000 * seconds for seconds in moves.hold_seconds]),
         read_ms={stage.value: percentiles(progress.traffic.read_ms[stage]) for stage in Stage},
+        looks=verdict.looks,
         seconds=round(progress.seconds, 1),
         problems=[*moves.errors, *verdict.problems],
     )

@@ -102,7 +102,10 @@ def _rows(report: Report) -> list[tuple[str, str | Text]]:
 
 def _conclusion(report: Report) -> Text:
     if report.ok:
-        return Text("Every acknowledged write is on the new cluster.", style="bold green")
+        words = (
+            f"Every acknowledged write is on the new cluster; {report.looks:,} looks at single records agree."
+        )
+        return Text(words, style="bold green")
     return Text("Not as it should be: see above.", style="bold red")
 
 

@@ -165,9 +165,8 @@ class Writer:
             await self._write_own()
 
     def pause(self) -> float:
-        """Seconds until the next write: fewer while the tenant is under way."""
-        haste = self._plan.haste if self._watched.stage is Stage.DURING else 1.0
-        return self._random.expovariate(haste / self._plan.write_pause)
+        """Seconds until the next write."""
+        return _pause(self._random, self._plan.write_pause, self._watched.stage, self._plan)
 
     async def _write_own(self) -> None:
         record_id = self._random.choice(list(self._histories))
@@ -215,7 +214,7 @@ class Reader:
         self._foreign = foreign
         self._untouched = untouched(plan.workers, watched.documents)
         self._random = Random(f"{plan.seed} reader {worker} {watched.name}")
-        self._pause = plan.read_pause
+        self._plan = plan
 
     async def read(self) -> None:
         """One read of a kind drawn by lot."""
@@ -224,7 +223,7 @@ class Reader:
 
     def pause(self) -> float:
         """Seconds until the next read."""
-        return self._random.expovariate(1 / self._pause)
+        return _pause(self._random, self._plan.read_pause, self._watched.stage, self._plan)
 
     async def _search(self) -> None:
         document = self._random.choice(self._watched.documents)
@@ -254,3 +253,8 @@ class Reader:
             self._watched.evidence.breach(
                 f"a fetch of {self._watched.name} gave {record_id} of another tenant"
             )
+
+
+def _pause(dice: Random, mean: float, stage: Stage, plan: Plan) -> float:
+    """Shorter while the tenant is under way."""
+    return dice.expovariate((plan.haste if stage is Stage.DURING else 1.0) / mean)

@@ -112,7 +112,7 @@ class Migrator:
 
     async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
         """What stands against moving the tenant now. Changes nothing."""
-        work = self._work(tenant, fence=0)
+        work = self._work(tenant, fence=0, may_write=_never)
         standing = await work.standing()
         check_verb("migrate", tenant, standing.phase)
         if not EFFECTS[standing.phase].settled:
@@ -157,12 +157,12 @@ class Migrator:
     @asynccontextmanager
     async def working(self, tenant: str) -> AsyncIterator[Work]:
         """The tenant's lock, and what is needed to work on it. Raises TenantLocked, LockLost."""
-        async with self._plane.locks.hold(tenant, self._owner, life=self._config.migration.lock) as fence:
-            work = self._work(tenant, fence)
+        async with self._plane.locks.hold(tenant, self._owner, life=self._config.migration.lock) as lock:
+            work = self._work(tenant, lock.fence, lock.check)
             work.step("locked")
             yield work
 
-    def _work(self, tenant: str, fence: int) -> Work:
+    def _work(self, tenant: str, fence: int, may_write: Callable[[], None]) -> Work:
         return Work(
             tenant=tenant,
             fence=fence,
@@ -171,8 +171,12 @@ class Migrator:
             config=self._config,
             observer=self._observer,
             # Rule 12: whoever takes the lock over waits a third of its life, so no request may take longer.
-            patience=Patience(self._config.migration.lock / 3, self._config.router.linger),
+            patience=Patience(self._config.migration.lock / 3, self._config.router.linger, may_write),
         )
+
+
+def _never() -> None:
+    raise AssertionError("a plan writes nothing")
 
 
 class _Journey:

@@ -20,11 +20,15 @@ _WAIT_MAX = 10.0  # seconds
 
 
 class Patience:
-    """How long one request may take (`deadline`), and how long one without an answer may still land (`linger`)."""
+    """How long one request may take (`deadline`), and how long one without an answer may still land (`linger`).
 
-    def __init__(self, deadline: float, linger: float) -> None:
+    `may_write` raises LockLost when the lock is no longer certain; it is asked before every attempt to write.
+    """
+
+    def __init__(self, deadline: float, linger: float, may_write: Callable[[], None]) -> None:
         self.deadline = deadline
         self.linger = linger
+        self._may_write = may_write
 
     async def read(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer, asked for up to eight times. Raises the last error."""
@@ -47,6 +51,7 @@ class Patience:
 
         async def noted() -> _Answer:
             nonlocal unanswered
+            self._may_write()
             try:
                 return await self._once(cluster, call)
             except ClusterUnavailable as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shardroute.demo.audit import judged
-from shardroute.demo.evidence import Evidence
+from shardroute.demo.evidence import Counts, Evidence
 from shardroute.demo.ledger import Attempt, Key, Look, Verb
 from shardroute.demo.progress import Progress
 from shardroute.demo.report import Report, percentiles, summed_up
@@ -19,7 +19,8 @@ def good() -> Report:
     progress = Progress(tenants=("asyncio",))
     progress.moves.hear("migrate", {"results": [_moved([0.03])]})
     progress.moves.hear("rollback", {"results": [_moved([0.01])]})
-    return summed_up(progress, judged(Evidence(), moved=["asyncio"]))
+    evidence = Evidence(Counts(reads=3, writes=2, deletes=1), looks=[Look(KEY, 1, 2, None, None)])
+    return summed_up(progress, judged(evidence, moved=["asyncio"]))
 
 
 def _moved(holds: list[float]) -> dict[str, object]:
@@ -42,6 +43,8 @@ def test_all_moved_and_nothing_bad_is_a_success() -> None:
         {"resurrected_deletes": 1},
         {"isolation_breaches": 1},
         {"rolled_back": 0},
+        {"writes": 0},
+        {"looks": 0},
         {"problems": ["migrate asyncio: TenantLocked: …"]},
     ],
 )
