@@ -23,7 +23,7 @@ lint: $(READY)  ## style, format and the direction of imports
 	@$(BIN)/lint-imports
 
 types: $(READY)  ## strict types
-	@$(BIN)/mypy
+	@$(BIN)/mypy shardroute tests benchmarks $(wildcard examples/*.py)
 
 bench: $(READY)  ## what routing adds, and how fast a copy is; needs a quiet machine
 	@$(BIN)/python -m benchmarks.routing

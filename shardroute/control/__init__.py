@@ -2,7 +2,7 @@
 
 from .journal import Begun, Checkpoint, Journal, Window
 from .locks import Locks, LockState
-from .mapstore import MapStore
+from .mapstore import MapStore, default_lock
 from .plane import ControlPlane
 from .sessions import PROTOCOL, Heartbeat, SessionInfo, Sessions, SessionState, new_session_id
 
@@ -20,5 +20,6 @@ __all__ = [
     "SessionState",
     "Sessions",
     "Window",
+    "default_lock",
     "new_session_id",
 ]

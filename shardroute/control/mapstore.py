@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import LockLost, MapLost, MoveRefused
@@ -83,6 +83,20 @@ class MapStore:
         ) + [""]
         return _version(tenant, code, detail)
 
+    async def move_default(
+        self, shard: int, standing: Standing, to: Phase, *, fence: int, max_hold: float
+    ) -> int:
+        """Moves the default of a shard, under its lock; the new map version. Raises as `move` does."""
+        code, detail, *_ = await self._scripts.run(
+            "move_default", default_lock(shard), shard, to, standing.epoch, fence, int(max_hold * 1000)
+        ) + [""]
+        return _version(default_lock(shard), code, detail)
+
+    async def follow_default(self, shard: int, tenants: Sequence[str]) -> int:
+        """Drops the records of tenants at NEW whose shard's default is NEW; how many went."""
+        _, dropped = await self._scripts.run("follow_default", "", shard, *tenants)
+        return int(dropped)
+
     async def expire_hold(self, tenant: str, shard: int) -> int | None:
         """Moves an overdue hold on (rule 11); the map version, or None while it may not be moved yet."""
         code, detail = await self._scripts.run("expire_hold", tenant, tenant, shard)
@@ -112,6 +126,11 @@ class MapStore:
             )
         if int(acknowledged) < replicas:
             raise MoveRefused("*", "REPLICAS", f"{acknowledged} of {replicas} replicas have the move")
+
+
+def default_lock(shard: int) -> str:
+    """Under which name a shard's default is locked: none that a tenant can have."""
+    return f"*{shard}"
 
 
 def _flat(entries: Any) -> list[Any]:

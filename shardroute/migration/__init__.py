@@ -1,5 +1,6 @@
 """Moves tenants: preflight, copy, debt, verification, cut-over."""
 
+from .finish import Finisher
 from .fleet import each
 from .migrator import Migrator, Options, Outcome
 from .observer import Observer, Silent, Stage
@@ -7,6 +8,7 @@ from .preflight import session_problems
 from .verifier import Verification
 
 __all__ = [
+    "Finisher",
     "Migrator",
     "Observer",
     "Options",

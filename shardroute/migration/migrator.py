@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from ..config import Config
 from ..control import ControlPlane
 from ..errors import (
-    BarrierTimeout,
     MigrationError,
     MoveRefused,
     PreflightFailed,
@@ -27,6 +26,7 @@ from ..phases import CROSSING, EFFECTS, Phase, check_verb, step_towards
 from ..ports import Store
 from ..routing import Sides
 from ..shardmap import Standing
+from .barrier import acknowledged
 from .copier import Copier
 from .debt import Payer
 from .observer import Observer, Silent, Stage
@@ -36,7 +36,7 @@ from .spans import stage_span
 from .verifier import Verification, Verifier
 from .work import Work
 
-_POLL = 0.002  # seconds between looks at the barrier, growing to ten times that
+_PAUSE = 0.002  # seconds before a refused move is tried again
 _CATCH_UP = 15.0  # seconds that debt is chased while writes keep making new debt
 _ENOUGH = 64  # ids of debt that may be left for the hold: one request pays them
 _PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER", "TOKENS", "DEBT"})
@@ -83,7 +83,7 @@ class Migrator:
         self._config = config
         self._stores = stores
         self._observer = observer or Silent()
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     async def run(self, verb: str, tenant: str, options: Options | None = None) -> Outcome:
         """Takes the tenant to the verb's destination. Raises what `errors.MigrationError` roots, and Unavailable."""
@@ -105,7 +105,7 @@ class Migrator:
             async with self.working(tenant) as work:
                 standing = await work.standing()
                 check_verb("verify", tenant, standing.phase)
-                await barrier(work, standing)
+                await _barrier(work, standing)
                 return await (
                     verify_and_repair(work, standing) if repair else Verifier(work, standing).verify()
                 )
@@ -125,7 +125,7 @@ class Migrator:
         async with self.working(tenant) as work:
             standing = await work.standing()
             check_verb("purge", tenant, standing.phase)
-            await barrier(work, standing)
+            await _barrier(work, standing)
             _, unused = work.pair(standing)
             store, place = unused.store, unused.place
             if await work.patience.read(store.name, lambda: store.describe(place)) is None:
@@ -143,7 +143,7 @@ class Migrator:
         async with self.working(tenant) as work:
             await self._plane.maps.expire_hold(tenant, work.shard)
             standing = await work.standing()
-            await barrier(work, standing)
+            await _barrier(work, standing)
             if EFFECTS[standing.phase].dual:
                 left = await Payer(work, standing).pay(_CATCH_UP)
                 if left.debt:
@@ -157,7 +157,7 @@ class Migrator:
     @asynccontextmanager
     async def working(self, tenant: str) -> AsyncIterator[Work]:
         """The tenant's lock, and what is needed to work on it. Raises TenantLocked, LockLost."""
-        async with self._plane.locks.hold(tenant, self._owner, life=self._config.migration.lock) as lock:
+        async with self._plane.locks.hold(tenant, self.owner, life=self._config.migration.lock) as lock:
             work = self._work(tenant, lock.fence, lock.check)
             work.step("locked")
             yield work
@@ -192,11 +192,11 @@ class _Journey:
 
     async def travel(self, standing: Standing) -> Phase:
         while standing.phase is not self._destination:
-            await barrier(self._work, standing)
+            await _barrier(self._work, standing)
             to = step_towards(standing.phase, self._destination)
             await self._prepare(standing, to)
             standing = await self._move(await self._work.standing(), standing, to)
-        await barrier(self._work, standing)
+        await _barrier(self._work, standing)
         return standing.phase
 
     # -- what has to be true before a move ----------------------------------------------------------------------
@@ -292,7 +292,7 @@ class _Journey:
         if refused.reason == "HOLD_OVER":
             self._held_since = None
             await self._work.plane.maps.expire_hold(self._work.tenant, self._work.shard)
-        await asyncio.sleep(_POLL)
+        await asyncio.sleep(_PAUSE)
 
     def _time_hold(self, before: Phase, after: Phase) -> None:
         if EFFECTS[after].held and before not in CROSSING:
@@ -303,16 +303,8 @@ class _Journey:
             self._held_since = None
 
 
-async def barrier(work: Work, standing: Standing) -> None:
-    """Rule 2: waits until every live session has acknowledged this standing. Raises BarrierTimeout."""
-    pause, behind = _POLL, list[str]()
-    try:
-        async with asyncio.timeout(work.config.migration.barrier):
-            while behind := await work.plane.sessions.lagging(standing.version):
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, _POLL * 10)
-    except TimeoutError as error:
-        raise BarrierTimeout(work.tenant, standing.version, behind) from error
+async def _barrier(work: Work, standing: Standing) -> None:
+    await acknowledged(work.plane, work.tenant, standing, timeout=work.config.migration.barrier)
     work.step(f"barrier of {standing.phase}")
 
 

@@ -94,7 +94,7 @@ class Board:
             if state.alive and state.info == INFO:
                 await self.beat(state.id)
         async with asyncio.timeout(LONG / 2):
-            while await self.plane.sessions.lagging((await self.map()).version):
+            while await self.plane.sessions.lagging((await self.map()).version):  # noqa: ASYNC110 - it is in Redis
                 await asyncio.sleep(0.002)
 
     async def make_overdue(self, tenant: str = TENANT) -> None:

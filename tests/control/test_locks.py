@@ -10,8 +10,10 @@ import pytest
 
 from shardroute.config import ControlConfig
 from shardroute.control import ControlPlane
+from shardroute.control.locks import HeldLock
 from shardroute.embedded import embedded_redis
 from shardroute.errors import LockLost, MigrationError, TenantLocked
+from shardroute.timing import clock
 
 from .board import LONG, TENANT, Board
 
@@ -35,10 +37,10 @@ async def test_a_tenant_that_is_held_names_its_holder_and_when_to_try_again(boar
 
 
 async def test_two_blocks_of_one_owner_shut_each_other_out(board: Board) -> None:
-    async with board.plane.locks.hold(TENANT, "alice", life=LONG) as fence:
+    async with board.plane.locks.hold(TENANT, "alice", life=LONG) as held:
         with pytest.raises(TenantLocked):
             await _seconds_to_take(board, LONG, "alice")
-        await board.plane.journal.open_window(TENANT, fence)
+        await board.plane.journal.open_window(TENANT, held.fence)
 
 
 async def test_tenants_are_locked_one_by_one(board: Board) -> None:
@@ -46,15 +48,15 @@ async def test_tenants_are_locked_one_by_one(board: Board) -> None:
         board.plane.locks.hold("a", "alice", life=LONG) as first,
         board.plane.locks.hold("b", "bob", life=LONG) as second,
     ):
-        assert second > first
+        assert second.fence > first.fence
 
 
 async def test_the_state_says_who_holds_and_until_when(board: Board) -> None:
     assert await board.plane.locks.state(TENANT) is None
-    async with board.plane.locks.hold(TENANT, "alice", life=LONG) as fence:
+    async with board.plane.locks.hold(TENANT, "alice", life=LONG) as held:
         state = await board.plane.locks.state(TENANT)
         assert state is not None
-        assert (state.owner, state.fence) == ("alice", fence)
+        assert (state.owner, state.fence) == ("alice", held.fence)
         assert 0 < state.until - await board.plane.time() <= LONG
     assert await board.plane.locks.state(TENANT) is None
 
@@ -62,8 +64,8 @@ async def test_the_state_says_who_holds_and_until_when(board: Board) -> None:
 async def test_every_holder_has_a_higher_fence(board: Board) -> None:
     fences = []
     for _ in range(4):
-        async with board.plane.locks.hold(TENANT, "alice", life=LONG) as fence:
-            fences.append(fence)
+        async with board.plane.locks.hold(TENANT, "alice", life=LONG) as held:
+            fences.append(held.fence)
     assert fences == sorted(set(fences))
 
 
@@ -88,9 +90,10 @@ async def test_after_an_error_of_the_migration_the_next_one_enters_at_once(board
 
 
 async def test_a_block_is_kept_alive_beyond_the_life_of_its_lock(board: Board) -> None:
-    async with board.plane.locks.hold(TENANT, "alice", life=0.6) as fence:
-        await asyncio.sleep(0.9)
-        await board.plane.journal.open_window(TENANT, fence)
+    async with board.plane.locks.hold(TENANT, "alice", life=0.8) as held:
+        await asyncio.sleep(1.2)
+        held.check()
+        await board.plane.journal.open_window(TENANT, held.fence)
 
 
 async def test_after_a_crash_the_next_one_waits_for_what_may_still_land(board: Board) -> None:
@@ -167,10 +170,19 @@ async def test_a_redis_that_is_away_for_less_than_the_life_is_survived() -> None
     async with embedded_redis(durable=True) as server:
         plane = ControlPlane.open(ControlConfig(url=server.url, timeout=1))
         await plane.maps.create("{}")
-        async with plane.locks.hold(TENANT, "alice", life=6) as fence:
+        async with plane.locks.hold(TENANT, "alice", life=4) as held:
+            first = held.until
             server.kill()
-            await asyncio.sleep(2)  # the first renewal finds nobody
+            await asyncio.sleep(1.1)  # the first renewal finds nobody
             await server.start()
-            await asyncio.sleep(4.5)
-            await plane.journal.open_window(TENANT, fence)
+            async with asyncio.timeout(30):
+                while held.until == first:
+                    await asyncio.sleep(0.02)
+            await plane.journal.open_window(TENANT, held.fence)
         await plane.aclose()
+
+
+def test_a_holder_whose_renewals_are_late_stops_by_its_own_clock() -> None:
+    HeldLock(TENANT, 1, until=clock() + LONG).check()
+    with pytest.raises(LockLost):
+        HeldLock(TENANT, 1, until=clock()).check()

@@ -4,5 +4,6 @@ if map_lost() then return {'LOST'} end
 local own = redis.call('HGET', TENANTS, ARGV[1])
 if own then return {'EXISTS', cjson.decode(own).version, cjson.decode(own).phase} end
 local standing = standing_of(ARGV[1], ARGV[2])
+if standing.phase == 'NEW' then return {'EXISTS', standing.version, 'NEW'} end
 standing.phase, standing.epoch, standing.synced, standing.hold_until = 'NEW', standing.epoch + 1, 0, 0
 return {'CREATED', publish(ARGV[1], standing), 'NEW'}

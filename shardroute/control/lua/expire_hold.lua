@@ -1,8 +1,13 @@
 -- Rule 11: anyone may move an overdue hold on to the neighbouring dual phase. ARGV: tenant, shard. Repeatable.
+-- A hold of the shard's default ends on the one cluster that its tenants, who have no data yet, are on.
 if map_lost() then return {'LOST'} end
 local standing = standing_of(ARGV[1], ARGV[2])
 if not HELD[standing.phase] then return {'OK', standing.version} end
 if standing.hold_until > now() then return {'HELD', standing.hold_until - now()} end
 local behind = lagging(standing.version)
 if #behind > 0 then return {'BARRIER', table.concat(behind, ' ')} end
+if redis.call('HEXISTS', TENANTS, ARGV[1]) == 0 then
+  step(standing, DEFAULT_HOLD_ENDS_IN[standing.phase], 0, '')
+  return {'OK', publish_default(ARGV[2], standing)}
+end
 return {'OK', move_to(ARGV[1], standing, HOLD_ENDS_IN[standing.phase], 0, '')}

@@ -8,6 +8,7 @@ local SETTLED = {OLD = true, NEW = true}
 local DUAL = {DUAL_OLD = true, DUAL_NEW = true}
 local HELD = {HOLD_OLD = true, HOLD_NEW = true}
 local HOLD_ENDS_IN = {HOLD_OLD = 'DUAL_OLD', HOLD_NEW = 'DUAL_NEW'}
+local DEFAULT_HOLD_ENDS_IN = {HOLD_OLD = 'OLD', HOLD_NEW = 'NEW'}
 local STREAM_LENGTH = 10000
 
 local function now()
@@ -28,13 +29,24 @@ local function standing_of(tenant, shard)
 end
 
 -- Rule 1: version, record and stream entry change in one script.
-local function publish(tenant, standing)
+local function announce(change, standing)
   local version = redis.call('HINCRBY', META, 'version', 1)
-  standing.version = version
-  redis.call('HSET', TENANTS, tenant, cjson.encode(standing))
-  local change = {version = version, tenant = tenant, standing = standing,
-                  moving = tonumber(redis.call('HGET', META, 'moving'))}
+  change.version, change.standing = version, standing
+  change.moving = tonumber(redis.call('HGET', META, 'moving'))
+  if standing then standing.version = version end
   redis.call('XADD', CHANGES, 'MAXLEN', '~', STREAM_LENGTH, version .. '-0', 'change', cjson.encode(change))
+  return version
+end
+
+local function publish(tenant, standing)
+  local version = announce({tenant = tenant}, standing)
+  redis.call('HSET', TENANTS, tenant, cjson.encode(standing))
+  return version
+end
+
+local function publish_default(shard, standing)
+  local version = announce({shard = tonumber(shard)}, standing)
+  redis.call('HSET', DEFAULTS, shard, cjson.encode(standing))
   return version
 end
 
@@ -93,11 +105,10 @@ local function forget_journal()
   redis.call('DEL', TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, COPY, VOID)
 end
 
--- Both ends of every move: the tenant's new record, and how many tenants are in motion.
-local function move_to(tenant, standing, to, max_hold, fence)
+-- Phase, epoch, deadline of the hold, and how many are in motion.
+local function step(standing, to, max_hold, fence)
   local from = standing.phase
   if SETTLED[from] ~= SETTLED[to] then
-    forget_journal()
     redis.call('HINCRBY', META, 'moving', SETTLED[from] and 1 or -1)
   end
   if SETTLED[to] then standing.synced = 0 end
@@ -107,5 +118,10 @@ local function move_to(tenant, standing, to, max_hold, fence)
     standing.hold_until = now() + max_hold
   end
   standing.phase, standing.epoch, standing.fence = to, standing.epoch + 1, fence
+end
+
+local function move_to(tenant, standing, to, max_hold, fence)
+  if SETTLED[standing.phase] ~= SETTLED[to] then forget_journal() end
+  step(standing, to, max_hold, fence)
   return publish(tenant, standing)
 end

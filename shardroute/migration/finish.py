@@ -1,0 +1,125 @@
+"""The end of a shard's move: its default goes to the new side, so that tenants made from now on start there.
+
+Tenants that follow the default have no data. Their writes are held for a moment, the old cluster is asked once more
+who has data there, and if nobody is left behind the default crosses. The records of tenants at NEW then say what the
+default says, and go: the map stays small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ..config import Config
+from ..control import ControlPlane, default_lock
+from ..errors import MigrationError, MoveRefused
+from ..phases import EFFECTS, Phase
+from ..ports import Store
+from ..shardmap import ShardMap, Standing
+from .barrier import acknowledged
+
+_NEXT: Mapping[Phase, Phase] = MappingProxyType(
+    {Phase.OLD: Phase.HOLD_OLD, Phase.HOLD_OLD: Phase.HOLD_NEW, Phase.HOLD_NEW: Phase.NEW}
+)
+_PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER"})
+_NAMED = 10
+_BATCH = 500
+
+
+class Finisher:
+    """Finishes shards, one at a time each. May be interrupted anywhere and run again."""
+
+    def __init__(self, plane: ControlPlane, config: Config, stores: Mapping[str, Store], owner: str) -> None:
+        self._plane = plane
+        self._config = config
+        self._stores = stores
+        self._owner = owner
+
+    async def finish(self, shard: int) -> int:
+        """How many records went. Raises MigrationError naming tenants that are not at NEW yet."""
+        life = self._config.migration.lock
+        async with self._plane.locks.hold(default_lock(shard), self._owner, life=life) as lock:
+            await self._settle(shard, lock.fence)
+            return await self._compact(shard)
+
+    async def _settle(self, shard: int, fence: int) -> None:
+        for attempt in range(self._config.migration.attempts):
+            standing = await self._walk(shard, fence)
+            if standing.phase is Phase.NEW:
+                return
+            await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
+        raise MigrationError(
+            f"shard {shard}: asking the old cluster for its tenants takes longer than migration.max_hold, "
+            f"{self._config.migration.max_hold:g} s; raise it for this once"
+        )
+
+    async def _walk(self, shard: int, fence: int) -> Standing:
+        """From step to step, until NEW or until a hold ran out."""
+        standing = await self._default(shard)
+        while standing.phase in _NEXT:
+            await acknowledged(
+                self._plane, default_lock(shard), standing, timeout=self._config.migration.barrier
+            )
+            await self._nobody_left(shard, standing, fence)
+            if not await self._move(shard, standing, _NEXT[standing.phase], fence):
+                break
+            standing = await self._default(shard)
+        return standing
+
+    async def _nobody_left(self, shard: int, standing: Standing, fence: int) -> None:
+        """While the old side is the primary: everybody with data there has been moved to NEW."""
+        if standing.phase is Phase.HOLD_NEW:
+            return
+        left = await self._stragglers(shard)
+        if not left:
+            return
+        if EFFECTS[standing.phase].held:
+            await self._move(shard, standing, Phase.OLD, fence)
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        raise MigrationError(
+            f"shard {shard} is not finished: {', '.join(left[:_NAMED])}{more} must be moved and completed first"
+        )
+
+    async def _move(self, shard: int, standing: Standing, to: Phase, fence: int) -> bool:
+        try:
+            await self._plane.maps.move_default(
+                shard, standing, to, fence=fence, max_hold=self._config.migration.max_hold
+            )
+        except MoveRefused as refused:
+            if refused.reason not in _PASSING:
+                raise
+            if refused.reason == "HOLD_OVER":
+                await self._move(shard, standing, Phase.OLD, fence)
+            return False
+        return True
+
+    async def _default(self, shard: int) -> Standing:
+        shard_map, _ = await self._plane.maps.load()
+        return shard_map.standing("", shard)
+
+    async def _stragglers(self, shard: int) -> list[str]:
+        """Tenants of the shard that are not at NEW: by their record, or by data on the old cluster without one."""
+        shard_map, _ = await self._plane.maps.load()
+        old = self._config.route.old
+        store = self._stores[old.placement.cluster]
+        names = {name async for name in store.tenants(old.placement, old.collections())} | set(
+            shard_map.tenants
+        )
+        mine = sorted(name for name in names if old.shard(name) == shard)
+        return [name for name in mine if not _at_new(shard_map, name)]
+
+    async def _compact(self, shard: int) -> int:
+        shard_map, _ = await self._plane.maps.load()
+        mine = [name for name in shard_map.tenants if self._config.route.old.shard(name) == shard]
+        return sum(
+            [
+                await self._plane.maps.follow_default(shard, mine[start : start + _BATCH])
+                for start in range(0, len(mine), _BATCH)
+            ]
+        )
+
+
+def _at_new(shard_map: ShardMap, tenant: str) -> bool:
+    own = shard_map.tenants.get(tenant)
+    return own is not None and own.phase is Phase.NEW
