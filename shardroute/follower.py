@@ -74,11 +74,7 @@ class Follower:
     # -- the change stream -----------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        try:
-            async with asyncio.timeout(_STREAM_WAIT + self._config.timeout):
-                changes = await self._plane.maps.changes_after(self._view.map.version, wait=_STREAM_WAIT)
-        except TimeoutError as error:
-            raise ControlPlaneUnavailable("Redis did not answer a read of the change stream") from error
+        changes = await self._plane.maps.changes_after(self._view.map.version, wait=_STREAM_WAIT)
         if not changes:
             return
         try:

@@ -68,6 +68,7 @@ def migrate(
     ] = False,
     purge_target: Annotated[bool, flag("First delete what the new cluster holds of them.")] = False,
     no_verify: Annotated[bool, flag("Cross without comparing.")] = False,
+    empty: Annotated[bool, flag("Move tenants that have no records as well.")] = False,
     yes: Yes = False,
     parallel: Parallel = 2,
     common: Common = COMMON,
@@ -76,7 +77,7 @@ def migrate(
 
     Interrupted, it goes on where it was when it is run again.
     """
-    options = Options(purge_target=purge_target, verify=not no_verify)
+    options = Options(purge_target=purge_target, verify=not no_verify, empty=empty or everyone)
     return perform(
         common, verbs.migrate(tenants, everyone=everyone, options=options, yes=yes, parallel=parallel)
     )
@@ -115,6 +116,12 @@ def complete(*tenants: Tenants, common: Common = COMMON) -> int:
     return perform(
         common, verbs.move("complete", tenants, options=Options(), columns=verbs.MOVED, parallel=2)
     )
+
+
+@app.command
+def finish(*, common: Common = COMMON) -> int:
+    """When every tenant is completed: start new tenants on the new cluster, and forget the moved ones."""
+    return perform(common, looking.finish)
 
 
 @app.command

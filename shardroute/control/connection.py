@@ -1,6 +1,8 @@
 """One factory for all connections to Redis.
 
-Two clients: one for commands, with a short timeout; one for blocking reads of the change stream, without.
+Without `socket_timeout`: with one, redis-py sends through `asyncio.wait_for`, which before Python 3.12 swallows a
+cancellation that comes as the send ends (python/cpython#86296), and a task that cannot be cancelled never ends.
+`Scripts.ask` sets the time limit of every request instead.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ def _retry(attempts: int) -> Retry:
     )
 
 
-def _connect(config: ControlConfig, *, timeout: float | None) -> AnyRedis:
+def _connect(config: ControlConfig) -> AnyRedis:
     options: dict[str, Any] = {
         "decode_responses": True,
-        "socket_timeout": timeout,
+        "socket_timeout": None,
         "socket_connect_timeout": config.timeout,
     }
     if config.cluster:
@@ -39,20 +41,18 @@ def _connect(config: ControlConfig, *, timeout: float | None) -> AnyRedis:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """`commands` answers or fails within the configured timeout; `blocking` may wait for as long as it is told."""
+    """The pool of connections to one Redis, or one Redis Cluster."""
 
     commands: AnyRedis
-    blocking: AnyRedis
 
     @classmethod
     def open(cls, config: ControlConfig) -> Connections:
-        """Clients that connect when they are first used. Raises ConfigError for an unusable URL."""
+        """A client that connects when it is first used. Raises ConfigError for an unusable URL."""
         try:
-            return cls(_connect(config, timeout=config.timeout), _connect(config, timeout=None))
+            return cls(_connect(config))
         except ValueError as error:
             raise ConfigError(f"control.url: {error}") from error
 
     async def aclose(self) -> None:
         with translated():
             await self.commands.aclose()
-            await self.blocking.aclose()

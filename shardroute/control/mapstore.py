@@ -12,13 +12,7 @@ from ..errors import LockLost, MapLost, MoveRefused
 from ..phases import Phase
 from ..shardmap import MapChange, ShardMap, Standing
 from .connection import Connections
-from .scripts import Scripts, translated
-
-
-def _pairs(flat: list[str] | Mapping[str, str]) -> dict[str, str]:
-    if isinstance(flat, Mapping):
-        return dict(flat)
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+from .scripts import Scripts, pairs
 
 
 def parse_change(raw: str) -> MapChange:
@@ -50,7 +44,7 @@ class MapStore:
     async def load(self) -> tuple[ShardMap, str]:
         """The whole map, and the configuration it was made for. Raises MapLost where there is none (rule 13)."""
         raw_meta, raw_tenants, raw_defaults = await self._scripts.run("load")
-        meta = _pairs(raw_meta)
+        meta = pairs(raw_meta)
         if "incarnation" not in meta:
             raise MapLost(
                 f"there is no map in namespace {self._scripts.keys.namespace!r} of this Redis. A new deployment "
@@ -60,17 +54,18 @@ class MapStore:
             incarnation=meta["incarnation"],
             version=int(meta["version"]),
             moving=int(meta["moving"]),
-            tenants={name: _standing(raw) for name, raw in _pairs(raw_tenants).items()},
-            defaults={int(shard): _standing(raw) for shard, raw in _pairs(raw_defaults).items()},
+            tenants={name: _standing(raw) for name, raw in pairs(raw_tenants).items()},
+            defaults={int(shard): _standing(raw) for shard, raw in pairs(raw_defaults).items()},
         )
         return shard_map, meta["configuration"]
 
     async def changes_after(self, version: int, *, wait: float) -> list[MapChange]:
         """The changes that follow `version`; waits up to `wait` seconds for one."""
-        with translated():
-            answer: Any = await self._connections.blocking.xread(
-                {self._scripts.keys.changes: f"{version}-0"}, block=max(1, int(wait * 1000)), count=1000
-            )
+        key, redis = self._scripts.keys.changes, self._connections.commands
+        block = max(1, int(wait * 1000))
+        answer: Any = await self._scripts.ask(
+            lambda: redis.xread({key: f"{version}-0"}, block=block, count=1000), timeout=wait + 2.0
+        )
         streams = answer.values() if isinstance(answer, Mapping) else [entries for _, entries in answer or []]
         return [parse_change(fields["change"]) for entries in streams for _, fields in _flat(entries)]
 
@@ -120,10 +115,10 @@ class MapStore:
         """Best effort that a move survives a failover: blocks until `replicas` have it, or raises."""
         if not replicas:
             return
-        with translated():
-            acknowledged: Any = await self._connections.commands.execute_command(
-                "WAIT", replicas, int(timeout * 1000)
-            )
+        redis: Any = self._connections.commands
+        acknowledged: Any = await self._scripts.ask(
+            lambda: redis.execute_command("WAIT", replicas, int(timeout * 1000)), timeout=timeout + 2.0
+        )
         if int(acknowledged) < replicas:
             raise MoveRefused("*", "REPLICAS", f"{acknowledged} of {replicas} replicas have the move")
 

@@ -11,8 +11,8 @@ from .journal import Journal
 from .keys import Keys
 from .locks import Locks
 from .mapstore import MapStore
-from .scripts import Scripts, translated
-from .sessions import Sessions, server_time
+from .scripts import Scripts
+from .sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class ControlPlane:
     sessions: Sessions
     journal: Journal
     locks: Locks
+    scripts: Scripts
     connections: Connections
     keys: Keys
 
@@ -31,24 +32,26 @@ class ControlPlane:
         `patience`: for how many seconds every request to a Redis that is away is asked again.
         """
         connections, keys = Connections.open(config), Keys(config.namespace)
-        scripts = Scripts(connections.commands, keys, patience=patience)
+        scripts = Scripts(connections.commands, keys, timeout=config.timeout, patience=patience)
         return cls(
             maps=MapStore(connections, scripts),
-            sessions=Sessions(connections, scripts),
+            sessions=Sessions(scripts),
             journal=Journal(connections, scripts),
             locks=Locks(connections, scripts),
+            scripts=scripts,
             connections=connections,
             keys=keys,
         )
 
     async def time(self) -> float:
         """Redis's clock, in seconds."""
-        return await server_time(self.connections, self.keys.meta)
+        milliseconds: Any = await self.scripts.run("time")
+        return int(milliseconds) / 1000
 
     async def setting(self, name: str) -> str | None:
         """A setting of the Redis server. Raises ShardrouteError where it does not tell (managed services)."""
-        with translated():
-            answer: Any = await self.connections.commands.config_get(name)
+        redis = self.connections.commands
+        answer: Any = await self.scripts.ask(lambda: redis.config_get(name))
         return str(answer[name]) if name in answer else None
 
     async def aclose(self) -> None:

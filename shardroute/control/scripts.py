@@ -5,8 +5,9 @@ Every script that changes something is repeatable (its head says how), so a lost
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -40,6 +41,13 @@ def translated() -> Iterator[None]:
         raise ControlPlaneUnavailable(f"Redis did not answer: {type(error).__name__}: {error}") from error
 
 
+def pairs(flat: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """A hash or a scored set as a script answers it: flat, or a mapping, as the client's protocol has it."""
+    if isinstance(flat, Mapping):
+        return dict(flat)
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
 @cache
 def source(name: str) -> tuple[str, str]:
     """Text and SHA1 of a script, the prelude in front."""
@@ -51,8 +59,10 @@ def source(name: str) -> tuple[str, str]:
 class Scripts:
     """The scripts of one namespace on one connection pool."""
 
-    def __init__(self, redis: AnyRedis, keys: Keys, *, patience: float = 0.0) -> None:
-        """`patience`: for how many seconds a Redis that is away is asked again; 0 fails at once."""
+    def __init__(self, redis: AnyRedis, keys: Keys, *, timeout: float, patience: float = 0.0) -> None:
+        """`timeout`: seconds that one request may take. `patience`: for how many seconds a Redis that is away is
+        asked again; 0 fails at once."""
+        self._timeout = timeout
         self._redis = redis
         self._patience = patience
         self.keys = keys
@@ -67,17 +77,23 @@ class Scripts:
             )
         return cast("list[Any]", answer)
 
-    async def ask(self, question: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def ask(
+        self, question: Callable[[], Awaitable[_Answer]], *, timeout: float | None = None
+    ) -> _Answer:
         """Any request to Redis, its errors translated, with this object's patience."""
         if not self._patience:
-            with translated():
-                return await question()
+            return await self._once(question, timeout)
         async for attempt in stamina.retry_context(
             on=ControlPlaneUnavailable, attempts=None, timeout=self._patience, wait_initial=0.05, wait_max=1.0
         ):
-            with attempt, translated():
-                return await question()
+            with attempt:
+                return await self._once(question, timeout)
         raise AssertionError("unreachable")  # the context returns or raises
+
+    async def _once(self, question: Callable[[], Awaitable[_Answer]], timeout: float | None) -> _Answer:
+        with translated():
+            async with asyncio.timeout(self._timeout if timeout is None else timeout):
+                return await question()
 
     async def _run(self, name: str, tenant: str, arguments: Sequence[Argument]) -> Any:
         text, digest = source(name)

@@ -7,12 +7,8 @@ import os
 import socket
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from redis.exceptions import RedisError
-
-from .connection import Connections
-from .scripts import Scripts, translated
+from .scripts import Scripts, pairs
 
 PROTOCOL = 1
 """Number of the protocol that this version speaks; sessions of different numbers never move a tenant."""
@@ -58,8 +54,7 @@ def new_session_id() -> str:
 
 
 class Sessions:
-    def __init__(self, connections: Connections, scripts: Scripts) -> None:
-        self._connections = connections
+    def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
 
     async def heartbeat(
@@ -82,33 +77,18 @@ class Sessions:
 
     async def all(self) -> list[SessionState]:
         """Every session that Redis remembers, the dead ones of the last ten minutes included."""
-        keys, redis = self._scripts.keys, self._connections.commands
-        with translated():
-            expiries: Any = await redis.zrange(keys.sessions, 0, -1, withscores=True)
-            versions: Any = await redis.hgetall(keys.acknowledged)
-            information: Any = await redis.hgetall(keys.information)
-            now = await server_time(self._connections, keys.meta)
+        leases, acknowledged, information, now = await self._scripts.run("sessions")
+        versions, infos = pairs(acknowledged), pairs(information)
         return [
             SessionState(
                 id=session,
                 acknowledged=int(versions.get(session, 0)),
-                remaining=float(expiry) / 1000 - now,
-                info=_info(information.get(session)),
+                remaining=(float(expiry) - float(now)) / 1000,
+                info=_info(infos.get(session)),
             )
-            for session, expiry in expiries
+            for session, expiry in pairs(leases).items()
         ]
 
 
 def _info(raw: str | None) -> SessionInfo | None:
     return SessionInfo(**json.loads(raw)) if raw else None
-
-
-async def server_time(connections: Connections, key: str) -> float:
-    """Redis's clock in seconds: of the node that holds `key`, on a cluster."""
-    script = "local t = redis.call('TIME') return {t[1], t[2]}"
-    try:
-        answer: Any = await connections.commands.eval(script, 1, key)
-    except RedisError:
-        with translated():
-            raise
-    return int(answer[0]) + int(answer[1]) / 1e6

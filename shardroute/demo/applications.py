@@ -77,7 +77,15 @@ async def applications(world: World, plan: Plan, traffic: Traffic) -> AsyncItera
             yield running
             running.stop()
     except BaseExceptionGroup as errors:
+        if _interrupted():
+            raise asyncio.CancelledError from errors
         raise _first(errors) from errors
+
+
+def _interrupted() -> bool:
+    """Whether somebody ends the demo: an interrupt from the terminal goes to its processes as well."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -44,10 +44,11 @@ async def audit(router: Router, corpus: Corpus, workers: int, evidence: Evidence
         await _Reading(router.tenant(tenant), documents, evidence).read(
             ids[tenant], untouched(workers, documents), foreign
         )
-    return judged(evidence, moved=[tenant for tenant in corpus if _on_new(router.tenant(tenant))])
+    return judged(evidence, moved=[tenant for tenant in corpus if on_new(router.tenant(tenant))])
 
 
-def _on_new(tenant: Tenant) -> bool:
+def on_new(tenant: Tenant) -> bool:
+    """Whether the tenant is read and written on the new cluster, by the router's map."""
     effect = EFFECTS[tenant.phase]
     return effect.primary is Side.NEW and not effect.held
 

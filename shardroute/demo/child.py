@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-_GRACE = 20.0  # seconds between SIGTERM and SIGKILL
+_GRACE = 2.0  # seconds between SIGTERM and SIGKILL, for what still runs when nobody waits for it any more
 _LONGEST_LINE = 16 * 1024 * 1024
 
 

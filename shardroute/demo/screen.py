@@ -81,7 +81,7 @@ def show_outcome(console: Console, report: Report, path: Path) -> None:
     console.print(table)
     for problem in report.problems:
         console.print(Text.assemble(("problem: ", "bold red"), problem), soft_wrap=True)
-    console.print(_conclusion(report))
+    console.print(_conclusion(report), soft_wrap=True)
     console.print(Text(f"figures: {path}", style="dim"), soft_wrap=True)
 
 

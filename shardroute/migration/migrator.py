@@ -45,10 +45,14 @@ _PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER", "TOKENS", "DEBT"})
 
 @dataclass(slots=True)
 class Options:
-    """What a caller may choose. `verify`: compare every record before a cut-over."""
+    """What a caller may choose.
+
+    `verify`: compare every record before a cut-over. `empty`: move a tenant that has no records as well.
+    """
 
     purge_target: bool = False
     verify: bool = True
+    empty: bool = False
 
 
 @dataclass(slots=True)
@@ -118,7 +122,7 @@ class Migrator:
         if not EFFECTS[standing.phase].settled:
             return []
         source, target = work.pair(standing)
-        return await problems(work, source, target, purge_target=purge_target)
+        return await problems(work, source, target, purge_target=purge_target, empty=False)
 
     async def purge(self, tenant: str) -> int:
         """Deletes the tenant's records on the cluster that it is not on; how many there were."""
@@ -214,7 +218,7 @@ class _Journey:
     async def _before_dual(self, standing: Standing) -> None:
         work, options = self._work, self._options
         source, target = work.pair(standing)
-        found = await problems(work, source, target, purge_target=options.purge_target)
+        found = await problems(work, source, target, purge_target=options.purge_target, empty=options.empty)
         if found:
             raise PreflightFailed(work.tenant, found)
         store, place = target.store, target.place

@@ -11,7 +11,9 @@ from .work import Work
 _NAMED = 10  # records that are named in a list of problems
 
 
-async def problems(work: Work, source: Target, target: Target, *, purge_target: bool) -> list[str]:
+async def problems(
+    work: Work, source: Target, target: Target, *, purge_target: bool, empty: bool
+) -> list[str]:
     """Why the tenant cannot be moved from `source` to `target` yet; an empty list if it can."""
     found = [
         *await session_problems(work.plane),
@@ -23,6 +25,8 @@ async def problems(work: Work, source: Target, target: Target, *, purge_target: 
     found += await _mismatch(work, source)
     found += await _mismatch(work, target)
     found += _disagreement(source, target)
+    if not found and not empty:
+        found += await _nothing_to_move(work, source)
     if not found and not purge_target:
         found += await _leftovers(work, target)
     return found or await _misfits(work, source, target)
@@ -70,15 +74,28 @@ def _disagreement(source: Target, target: Target) -> list[str]:
     return []
 
 
-async def _leftovers(work: Work, target: Target) -> list[str]:
+async def _count(work: Work, target: Target) -> int:
     store, place = target.store, target.place
     if await work.patience.read(store.name, lambda: store.describe(place)) is None:
+        return 0
+    return await work.patience.read(store.name, lambda: store.count(place))
+
+
+async def _nothing_to_move(work: Work, source: Target) -> list[str]:
+    """Most likely a misspelt name, which would get a record in the map for nothing."""
+    if await _count(work, source):
         return []
-    left = await work.patience.read(store.name, lambda: store.count(place))
+    return [
+        f"cluster {source.store.name!r} has no record of it; if the name is right, `--empty` moves it all the same"
+    ]
+
+
+async def _leftovers(work: Work, target: Target) -> list[str]:
+    left = await _count(work, target)
     if not left:
         return []
     return [
-        f"cluster {store.name!r} holds {left} records of the tenant already; "
+        f"cluster {target.store.name!r} holds {left} records of the tenant already; "
         "`--purge-target` deletes them first, if they are leftovers"
     ]
 

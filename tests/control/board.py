@@ -9,7 +9,6 @@ from itertools import count
 from typing import Any
 
 from shardroute.control import Begun, ControlPlane, Heartbeat, SessionInfo
-from shardroute.control.scripts import Scripts
 from shardroute.phases import EFFECTS, Phase, step_towards
 from shardroute.shardmap import ShardMap, Standing
 
@@ -30,7 +29,7 @@ class Board:
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
         self.redis: Any = plane.connections.commands
-        self.scripts = Scripts(plane.connections.commands, plane.keys)
+        self.scripts = plane.scripts
         self.fence = 0
         self._claims = count(1)
 

@@ -48,7 +48,7 @@ def parents(spans: Sequence[ReadableSpan]) -> set[int | None]:
 
 async def dual(world: World) -> None:
     async with world.admin() as admin:
-        await admin.move("migrate", "acme", Options())
+        await admin.move("migrate", "acme", Options(empty=True))
 
 
 async def test_a_request_to_one_cluster_is_one_client_span(world: World, spans: InMemorySpanExporter) -> None:

@@ -1,0 +1,83 @@
+"""Routers over two clusters whose writes can be stopped on the way, and a board to move tenants with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from shardroute import Router
+from shardroute.phases import Side
+from shardroute.stores.memory import MemoryStore
+from tests.control.board import TENANT, Board
+from tests.support.flaky import FlakyStore
+from tests.support.world import World, same
+
+PATIENCE = 30.0  # seconds until a test gives up
+CALM: dict[str, Any] = {"lease": 45, "idle_lease": 45}
+"""No heartbeat falls due within a test: what happens was pushed."""
+BRISK: dict[str, Any] = {"lease": 1.0, "idle_lease": 1.0, "timeout": 0.5}
+
+
+class GatedStore(FlakyStore):
+    """Writes wait before a gate while it is shut."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(MemoryStore(name))
+        self.writes = 0
+        self.reached = asyncio.Event()
+        self._gate = asyncio.Event()
+        self._gate.set()
+
+    def shut(self) -> None:
+        self._gate.clear()
+
+    def open(self) -> None:
+        self._gate.set()
+
+    async def _write(self, call: Callable[[], Awaitable[None]]) -> None:
+        self.writes += 1
+        self.reached.set()
+        await self._gate.wait()
+        await super()._write(call)
+
+
+@dataclass
+class Stage:
+    world: World
+    board: Board
+    old: GatedStore
+    new: GatedStore
+
+    def router(self) -> Router:
+        return self.world.router()
+
+    async def lagging(self) -> list[str]:
+        """Sessions that have not acknowledged the newest version."""
+        return await self.world.plane.sessions.lagging((await self.board.map()).version)
+
+    async def registered(self) -> set[str]:
+        return {state.id for state in await self.world.plane.sessions.all()}
+
+    async def sides_are_equal(self) -> bool:
+        old, new = await self.world.content(TENANT, Side.OLD), await self.world.content(TENANT, Side.NEW)
+        return bool(old) and same(old, new)
+
+
+@asynccontextmanager
+async def staged(redis_url: str, namespace: str, **sections: Mapping[str, Any]) -> AsyncIterator[Stage]:
+    async with World.made(redis_url, namespace, **sections) as world:
+        world.old, world.new = old, new = GatedStore("a"), GatedStore("b")
+        yield Stage(world, Board(world.plane), old, new)
+
+
+async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
+    """Returns when it is so."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            answer = condition()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(0.005)
