@@ -160,7 +160,7 @@ def demo(
     ] = None,
     json: Annotated[bool, flag("The report on stdout as well.")] = False,
 ) -> int:  # fmt: skip
-    """Move tenants between servers on this machine under traffic, and break things on the way."""
+    """Move tenants between two servers on this machine, under traffic, and check every write at the end."""
     from ..demo import Plan, run_demo
 
     chosen: dict[str, Any] = {"tenants": tenants, "before": seconds, "after": seconds}

@@ -22,7 +22,7 @@ from ..errors import (
     PreflightFailed,
     VerificationFailed,
 )
-from ..phases import CROSSING, EFFECTS, Phase, check_verb, step_towards
+from ..phases import EFFECTS, Phase, check_verb, step_towards
 from ..ports import Store
 from ..routing import Sides
 from ..shardmap import Standing
@@ -199,7 +199,8 @@ class _Journey:
             await _barrier(self._work, standing)
             to = step_towards(standing.phase, self._destination)
             await self._prepare(standing, to)
-            standing = await self._move(await self._work.standing(), standing, to)
+            before, standing = standing, await self._move(await self._work.standing(), standing, to)
+            self._time_hold(EFFECTS[before.phase].held, EFFECTS[standing.phase].held)
         await _barrier(self._work, standing)
         return standing.phase
 
@@ -287,22 +288,21 @@ class _Journey:
                     work.config.control.replicas, work.config.control.timeout
                 )
                 work.step(f"moved to {to}")
-                self._time_hold(standing.phase, to)
         return await work.standing()
 
     async def _after_refusal(self, refused: MoveRefused) -> None:
         if refused.reason not in _PASSING:
             raise refused
         if refused.reason == "HOLD_OVER":
-            self._held_since = None
             await self._work.plane.maps.expire_hold(self._work.tenant, self._work.shard)
         await asyncio.sleep(_PAUSE)
 
-    def _time_hold(self, before: Phase, after: Phase) -> None:
-        if EFFECTS[after].held and before not in CROSSING:
+    def _time_hold(self, before: bool, after: bool) -> None:
+        """Holds that somebody else ended count as well."""
+        if after and not before:
             self._held_since = time.monotonic()
             self._holds += 1
-        elif self._held_since is not None and not EFFECTS[after].held:
+        elif before and not after and self._held_since is not None:
             self._outcome.hold_seconds.append(time.monotonic() - self._held_since)
             self._held_since = None
 

@@ -95,7 +95,7 @@ class Verifier:
     # -- pages -----------------------------------------------------------------------------------------------
 
     async def _pages(self, source: Target, *, vectors: bool) -> AsyncIterator[Page]:
-        cursor, size = None, source.store.limits.scan_records
+        cursor, size = None, self._work.config.copy.page or source.store.limits.scan_records
         while True:
             page = await self._work.patience.read(
                 source.store.name,
