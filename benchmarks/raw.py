@@ -90,6 +90,9 @@ async def upsert(target: Side, held: Sequence[models.PointStruct], size: int, co
     collection = f"raw-{uuid4().hex}"
     config = (await target.client.get_collection(target.collection)).config.params.vectors
     await target.client.create_collection(collection, vectors_config=config)
+    await target.client.count(
+        collection, target.own
+    )  # a filter: the server indexes the field, as for the copy
     batches = iter([held[start : start + size] for start in range(0, len(held), size)])
 
     async def worker() -> None:

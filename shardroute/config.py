@@ -60,7 +60,7 @@ class RouterConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyConfig:
-    """How a tenant is copied. `rate`: records a second, 0 for no limit.
+    """How a tenant is copied. `rate`: records a second in one process, all its tenants together; 0 for no limit.
 
     `page`: records read at once, 0 for the store's best. `concurrency`: pages written at once.
     """

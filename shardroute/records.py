@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ FLOAT32_TOLERANCE = 1e-5
 """Two float32 components that differ by less, relative to the vector's norm, are the same component."""
 
 
+_FLOAT32 = np.dtype(np.float32)
+
+
 class Metric(StrEnum):
     """How near two vectors are. Cosine and dot: higher is nearer; euclidean (true L2): lower is nearer."""
 
@@ -43,11 +46,7 @@ def as_vector(values: VectorLike, *, what: str = "vector") -> Vector:
 
     Raises InvalidRecord on NaN, infinity, an empty vector or more than one dimension.
     """
-    try:
-        with np.errstate(over="ignore"):  # too large for float32 becomes infinity, which is refused below
-            vector = np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidRecord(f"{what} is not a list of numbers: {error}") from error
+    vector = values if _is_float32(values) else _converted(values, what)
     if vector.ndim != 1 or not vector.size:
         raise InvalidRecord(
             f"{what} has shape {vector.shape}; one dimension and at least one number is needed"
@@ -58,6 +57,18 @@ def as_vector(values: VectorLike, *, what: str = "vector") -> Vector:
     if not math.isfinite(squares) and not np.isfinite(vector).all():
         raise InvalidRecord(f"{what} holds NaN or infinity at position {int(np.argmin(np.isfinite(vector)))}")
     return vector
+
+
+def _is_float32(values: VectorLike) -> TypeGuard[Vector]:
+    return isinstance(values, np.ndarray) and values.dtype == _FLOAT32
+
+
+def _converted(values: VectorLike, what: str) -> Vector:
+    try:
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinity, which is refused later
+            return np.asarray(values, dtype=_FLOAT32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidRecord(f"{what} is not a list of numbers: {error}") from error
 
 
 def check_id(record_id: object) -> str:

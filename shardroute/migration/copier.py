@@ -10,8 +10,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from aiolimiter import AsyncLimiter
-
 from .. import telemetry as names
 from ..control import Checkpoint, Window
 from ..errors import ClusterRejected, Unavailable
@@ -44,9 +42,7 @@ class Copier:
         self._source, self._target = work.pair(standing)
         limits = self._target.store.limits
         self._batch = BatchSize(size=limits.best_upsert_records, largest=limits.upsert_records)
-        rate = work.config.copy.rate
-        self._limiter = AsyncLimiter(rate, 1.0) if rate else None
-        self._largest = int(max(1, rate)) if rate else limits.upsert_records
+        self._most = limits.upsert_records if work.limiter is None else int(work.limiter.max_rate)
 
     async def copy(self) -> int:
         """How many records were copied, those of interrupted runs included."""
@@ -80,13 +76,13 @@ class Copier:
         with batch_span("shardroute.copy.page", self._work.tenant, len(read.page.records)):
             records, done = read.page.records, 0
             while done < len(records):
-                done += await self._write_some(records[done : done + min(self._batch.size, self._largest)])
+                done += await self._write_some(records[done : done + min(self._batch.size, self._most)])
         self._work.step("page written")
         return read
 
     async def _write_some(self, records: list[Record]) -> int:
-        if self._limiter is not None:
-            await self._limiter.acquire(len(records))
+        if self._work.limiter is not None:
+            await self._work.limiter.acquire(len(records))
         target, began = self._target, time.perf_counter()
         try:
             await self._work.patience.write(target.store.name, lambda: _insert(target, records))

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from aiolimiter import AsyncLimiter
+
 from ..config import Config
 from ..control import ControlPlane
 from ..errors import (
@@ -87,6 +89,7 @@ class Migrator:
         self._config = config
         self._stores = stores
         self._observer = observer or Silent()
+        self._limiter = _limiter(config.copy.rate)
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     async def run(self, verb: str, tenant: str, options: Options | None = None) -> Outcome:
@@ -176,7 +179,13 @@ class Migrator:
             observer=self._observer,
             # Rule 12: whoever takes the lock over waits a third of its life, so no request may take longer.
             patience=Patience(self._config.migration.lock / 3, self._config.router.linger, may_write),
+            limiter=self._limiter,
         )
+
+
+def _limiter(rate: float) -> AsyncLimiter | None:
+    """One for all tenants of this process: `rate` records a second, in quarters of a second."""
+    return AsyncLimiter(max(1.0, rate / 4), max(0.25, 1 / rate)) if rate else None
 
 
 def _never() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aiolimiter import AsyncLimiter
+
 from ..config import Config
 from ..control import ControlPlane, Window
 from ..phases import EFFECTS
@@ -24,6 +26,7 @@ class Work:
     config: Config
     observer: Observer
     patience: Patience
+    limiter: AsyncLimiter | None
 
     @property
     def shard(self) -> int:

@@ -7,8 +7,10 @@ deleted; `own` ones are written by one writer, which therefore knows what it mus
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +33,9 @@ async def main(path: str, log: str, process: int, seed: int, tenants: list[str])
     try:
         async with Router.from_config(path) as router, asyncio.TaskGroup() as group:
             for place, name in enumerate(tenants):
-                writer = Writer(router.tenant(name), told, process, random.Random(seed * 100 + place))
+                numbers = itertools.count(process * 1_000_000 + place * 100_000 + 1)
+                dice = random.Random(seed * 100 + place)
+                writer = Writer(router.tenant(name), told, process, dice, numbers)
                 group.create_task(writer.run(stop))
                 told.note(kind="ready")
     except ShardrouteError as error:
@@ -46,7 +50,7 @@ class Writer:
     told: Log
     process: int
     random: random.Random
-    values: int = 0
+    numbers: Iterator[int]
     possible: dict[str, dict[int, float]] = field(default_factory=dict)
     """For each own id: the values that a read may find, and until when a failed one may still come to be."""
 
@@ -70,11 +74,8 @@ class Writer:
     # -- writes ----------------------------------------------------------------------------------------------
 
     async def _write(self, record_id: str, kind: float) -> None:
-        self.values += 1
-        value = self.process * 1_000_000 + self.values
-        if kind < 0.25 and record_id not in KEPT:
-            value = ABSENT
-        number = self.process * 1_000_000 + self.values
+        number = next(self.numbers)
+        value = ABSENT if kind < 0.25 and record_id not in KEPT else number
         began = asyncio.get_running_loop().time()
         self.told.note(kind="begun", write=number, tenant=self.tenant.name, id=record_id, value=value)
         try:
@@ -101,7 +102,9 @@ class Writer:
         possible = self.possible.setdefault(record_id, {ABSENT: float("inf")})
         if answered:
             # What failed long enough before this began can come no more; nor can what this replaced.
-            for other in [other for other, until in possible.items() if until < began or until == float("inf")]:
+            for other in [
+                other for other, until in possible.items() if until < began or until == float("inf")
+            ]:
                 del possible[other]
             possible[value] = float("inf")
         elif possible.get(value) != float("inf"):
@@ -118,7 +121,9 @@ class Writer:
         value = int(found[own].metadata["v"]) if own in found else ABSENT
         possible = self.possible.get(own, {ABSENT: 0.0})
         if value not in possible:
-            self._wrong(f"{own} holds {value}, expected of {sorted(possible)}; phase {phase} to {self.tenant.phase}")
+            self._wrong(
+                f"{own} holds {value}, expected of {sorted(possible)}; phase {phase} to {self.tenant.phase}"
+            )
         if stable not in found:
             self._wrong(f"{stable} is gone; phase {phase} to {self.tenant.phase}")
 

@@ -68,6 +68,5 @@ attempts = 3
 def write_config(folder: Path, *, redis: str, old: str, new: str) -> Path:
     """Two clusters by URL, short leases and locks, a small page; stale reads are refused."""
     path = folder / "shardroute.toml"
-    text = _TOML.format(redis=redis, old=old, new=new)
-    path.write_text(text.replace("{{", "{").replace("}}", "}"))
+    path.write_text(_TOML.format(redis=redis, old=old, new=new))
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from importlib.resources import files
 
@@ -113,15 +112,3 @@ def test_errors_of_the_client_are_translated(error: Exception, kind: type[Shardr
 async def test_a_map_that_is_gone_is_an_error_of_its_own(plane: ControlPlane) -> None:
     with pytest.raises(MapLost, match=plane.keys.namespace):
         await plane.scripts.run("create", "acme", "acme", 0)
-
-
-async def test_a_request_that_is_cancelled_ends_there_whenever_that_is(board: Board) -> None:
-    for turns in range(200):
-        request = asyncio.ensure_future(board.map())
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        if request.done():
-            break
-        request.cancel()
-        await asyncio.wait([request])
-        assert request.cancelled(), f"cancelled after {turns} turns of the loop, it went on"

@@ -1,0 +1,312 @@
+"""A run: servers, routers and migrators as processes, and what happens to them, drawn from one seed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from shardroute import Config, Router
+from shardroute.admin import Admin
+from shardroute.embedded import EmbeddedRedis
+from shardroute.testing.qdrant import QdrantProcess
+from tests.support.world import record
+
+from .journal import Log, entries
+from .judge import Case
+from .settings import KEPT, LINGER, STABLE, TENANTS, write_config
+
+_HELD_UP = LINGER * 0.4  # the longest that a request may be held up on its way: less than the linger
+
+_VERBS = ("migrate", "migrate", "migrate", "rollback", "rollback", "abort", "complete", "purge")
+
+
+@dataclass
+class Child:
+    pid: int
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    killed: float | None = None
+
+    def signal(self, number: int) -> None:
+        if not self.ended.is_set():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.killed = time.monotonic()
+
+    async def end(self, patience: float) -> None:
+        """Its own end, or ours."""
+        try:
+            async with asyncio.timeout(patience):
+                await self.ended.wait()
+        except TimeoutError:
+            self.signal(signal.SIGCONT)
+            self.kill()
+            await self.ended.wait()
+
+
+class Nursery:
+    """The children of `tests.chaos.forks`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._started: asyncio.Queue[Child] = asyncio.Queue()
+        self._children: dict[int, Child] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls) -> AsyncIterator[Nursery]:
+        pipe = asyncio.subprocess.PIPE
+        command = (sys.executable, "-m", "tests.chaos.forks")
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        nursery = cls(process)
+        hearing = asyncio.create_task(nursery._hear())
+        try:
+            yield nursery
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            await process.wait()
+            await hearing
+
+    async def start(self, role: str, *arguments: object) -> Child:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([role, *arguments]).encode() + b"\n")
+        return await self._started.get()
+
+    async def _hear(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            what, pid, *_ = line.decode().split()
+            if what == "started":
+                child = self._children[int(pid)] = Child(int(pid))
+                self._started.put_nowait(child)
+            else:
+                self._children.pop(int(pid)).ended.set()
+
+
+@dataclass
+class Chaos:
+    """One run. `log` tells what was done to whom and when."""
+
+    seed: int
+    folder: Path
+    redis: EmbeddedRedis
+    clusters: tuple[QdrantProcess, QdrantProcess]
+    nursery: Nursery
+    path: Path
+    log: Log
+    routers: dict[int, Child] = field(default_factory=dict)
+    killed: dict[int, float] = field(default_factory=dict)
+    processes: int = 0
+    verbs: int = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, seed: int, folder: Path) -> AsyncIterator[Chaos]:
+        async with AsyncExitStack() as stack:
+            (folder / "redis").mkdir()
+            redis = EmbeddedRedis(folder / "redis", durable=True)
+            stack.callback(redis.kill)
+            await redis.start()
+            old = await stack.enter_async_context(QdrantProcess(folder / "old"))
+            new = await stack.enter_async_context(QdrantProcess(folder / "new"))
+            nursery = await stack.enter_async_context(Nursery.opened())
+            path = write_config(folder, redis=redis.url, old=old.url, new=new.url)
+            yield cls(seed, folder, redis, (old, new), nursery, path, Log(folder / "chaos.log"))
+
+    async def run(self, seconds: float) -> None:
+        await self._fill()
+        for _ in range(3):
+            await self._start_router()
+        actors = [
+            self._forever("redis", 4.0, self._harm_redis),
+            *(self._forever(f"cluster {n}", 0.6, self._harming(c)) for n, c in enumerate(self.clusters)),
+            *(self._forever(f"router {n}", 2.5, self._harm_a_router) for n in range(2)),
+            *(self._forever(tenant, 0.3, self._moving(tenant)) for tenant in TENANTS),
+        ]
+        tasks = [asyncio.create_task(actor) for actor in actors]
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await self._stop(tasks)
+        for task in done:
+            task.result()
+
+    async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Every actor undoes what it did; then the routers end as they should."""
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(LINGER)
+        for number, child in self.routers.items():
+            child.signal(signal.SIGTERM)
+            await child.end(20)
+            self.killed[number] = child.killed or time.monotonic()
+
+    async def _fill(self) -> None:
+        config = Config.load(self.path)
+        async with Admin.open(config) as admin:
+            await admin.init()
+        async with Router(config) as router:
+            for name, store in router.stores.items():
+                topology = config.route.old if name == "a" else config.route.new
+                for tenant in TENANTS:
+                    await store.prepare(topology.place(tenant))
+            for tenant in TENANTS:
+                await router.tenant(tenant).upsert([record(name, 0) for name in (*STABLE, *KEPT)])
+
+    # -- what happens ------------------------------------------------------------------------------------------
+
+    async def _forever(
+        self, name: str, pause: float, act: Callable[[random.Random], Awaitable[None]]
+    ) -> None:
+        dice = random.Random(f"{self.seed} {name}")
+        while True:
+            await asyncio.sleep(dice.expovariate(1 / pause))
+            await act(dice)
+
+    async def _start_router(self) -> None:
+        self.processes += 1
+        number = self.processes
+        log = str(self.folder / f"router-{number}.log")
+        seed = self.seed * 1000 + number
+        self.routers[number] = await self.nursery.start("router", str(self.path), log, number, seed, TENANTS)
+
+    async def _harm_a_router(self, dice: random.Random) -> None:
+        number = dice.choice(list(self.routers))
+        child, fate = self.routers[number], dice.random()
+        if child.ended.is_set():
+            self.log.note(kind="router ended by itself", number=number)
+            self.killed[number] = time.monotonic()
+            del self.routers[number]
+            await self._start_router()
+        elif fate < 0.65:
+            await self._pause(child, dice.choice((0.2, 1.0, 5.0)) * dice.random(), f"router {number}")
+        elif fate < 0.9:
+            child.kill()
+            del self.routers[number]
+            self.killed[number] = time.monotonic()
+            self.log.note(kind="router killed", number=number)
+            await self._start_router()
+        else:
+            child.signal(signal.SIGTERM)
+            self.log.note(kind="router closing", number=number)
+            del self.routers[number]
+            await self._start_router()
+            await child.end(20)
+            self.killed[number] = time.monotonic()
+
+    async def _pause(self, child: Child, seconds: float, who: str) -> None:
+        child.signal(signal.SIGSTOP)
+        self.log.note(kind="paused", who=who, seconds=seconds)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            child.signal(signal.SIGCONT)
+
+    async def _harm_redis(self, dice: random.Random) -> None:
+        seconds = dice.choice((0.1, 0.5, 3.0)) * dice.random()
+        if dice.random() < 0.5:
+            await self._pause(Child(self.redis.pid), seconds, "redis")
+            return
+        self.redis.kill()
+        self.log.note(kind="redis killed", seconds=seconds)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self.redis.start()
+
+    def _harming(self, cluster: QdrantProcess) -> Callable[[random.Random], Awaitable[None]]:
+        async def harm(dice: random.Random) -> None:
+            fate = dice.random()
+            if fate < 0.15:
+                await self._restart(cluster, dice.random())
+            elif fate < 0.3:
+                await self._pause(Child(cluster.pid), dice.random() * _HELD_UP, cluster.url)
+            else:
+                await self._strike(cluster, _fault(dice), dice)
+
+        return harm
+
+    async def _restart(self, cluster: QdrantProcess, seconds: float) -> None:
+        cluster.kill()
+        self.log.note(kind="cluster killed", who=cluster.url, seconds=seconds)
+        try:
+            await cluster.wait()
+            await asyncio.sleep(seconds)
+        finally:
+            await cluster.start()
+
+    async def _strike(self, cluster: QdrantProcess, fault: dict[str, object], dice: random.Random) -> None:
+        seconds = dice.random() * (_HELD_UP if fault.get("hang") and not fault.get("after_write") else 1.0)
+        self.log.note(kind="fault", who=cluster.url, fault=fault, seconds=seconds)
+        with suppress(httpx.HTTPError):
+            await cluster.set_faults(**fault)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await _heal(cluster)
+
+    # -- verbs -------------------------------------------------------------------------------------------------
+
+    def _moving(self, tenant: str) -> Callable[[random.Random], Awaitable[None]]:
+        async def move(dice: random.Random) -> None:
+            verb, verify = dice.choice(_VERBS), dice.random() < 0.3
+            self.verbs += 1
+            log = str(self.folder / "migrators.log")
+            child = await self.nursery.start("migrator", str(self.path), log, verb, tenant, verify)
+            patience = dice.choice((1.0, 12.0, 12.0)) * dice.random()
+            self.log.note(kind="verb", tenant=tenant, verb=verb, verify=verify, patience=patience)
+            try:
+                await child.end(patience)
+            finally:
+                if not child.ended.is_set():
+                    child.kill()
+
+        return move
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def heard(self) -> Case:
+        """What all processes noted."""
+        case = Case()
+        for number in range(1, self.processes + 1):
+            case.hear(number, entries(self.folder / f"router-{number}.log"), self.killed.get(number))
+        case.hear(0, entries(self.folder / "migrators.log"), None)
+        return case
+
+
+def _fault(dice: random.Random) -> dict[str, object]:
+    after = dice.random() < 0.5
+    only = dice.choice((["write"], ["write"], ["read"], None))
+    kind = dice.choice(("latency", "jitter", "error", "down", "hang", "limit"))
+    faults: dict[str, dict[str, object]] = {
+        "latency": {"latency": dice.random() * 0.15},
+        "jitter": {"jitter": dice.random() * 0.3},
+        "error": {"error_rate": dice.random() * 0.5, "after_write": after},
+        "down": {"down": True, "after_write": after},
+        "hang": {"hang": True, "after_write": after},
+        "limit": {"rate_limit": 50.0 * dice.random(), "retry_after": 1},
+    }
+    return faults[kind] | {"only": only}
+
+
+async def _heal(cluster: QdrantProcess) -> None:
+    while True:
+        try:
+            await cluster.set_faults()
+        except httpx.HTTPError:
+            await asyncio.sleep(0.05)
+        else:
+            return
