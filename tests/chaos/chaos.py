@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +20,7 @@ import httpx
 from shardroute import Config, Router
 from shardroute.admin import Admin
 from shardroute.embedded import EmbeddedRedis
-from shardroute.testing.qdrant import QdrantProcess
+from shardroute.testing.faults import Faults
 from tests.support.world import record
 
 from .journal import Log, entries
@@ -67,10 +68,14 @@ class Nursery:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls) -> AsyncIterator[Nursery]:
+    async def opened(cls, noise: Path) -> AsyncIterator[Nursery]:
+        """`noise`: the file for whatever they log."""
         pipe = asyncio.subprocess.PIPE
         command = (sys.executable, "-m", "tests.chaos.forks")
-        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        with noise.open("wb") as stderr:
+            process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=stderr)
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
         nursery = cls(process)
         hearing = asyncio.create_task(nursery._hear())
         try:
@@ -97,6 +102,43 @@ class Nursery:
                 self._children.pop(int(pid)).ended.set()
 
 
+class Cluster:
+    """A Qdrant that keeps its data when it is killed."""
+
+    def __init__(self, nursery: Nursery, folder: Path) -> None:
+        self._nursery = nursery
+        self._folder = folder
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.child: Child
+
+    async def start(self) -> None:
+        self.child = await self._nursery.start("cluster", str(self._folder), self._port)
+        await self.suffer()
+
+    async def kill(self) -> None:
+        self.child.kill()
+        await self.child.ended.wait()
+
+    async def suffer(self, **faults: object) -> None:
+        """From now on; without any it is healthy. Returns when the cluster has heard of it."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=1.0) as client:
+            while True:
+                try:
+                    (await client.put("/_faults", json=Faults(**faults).as_json())).raise_for_status()  # type: ignore[arg-type]
+                except httpx.TransportError:
+                    await asyncio.sleep(0.02)
+                else:
+                    return
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @dataclass
 class Chaos:
     """One run. `log` tells what was done to whom and when."""
@@ -104,7 +146,7 @@ class Chaos:
     seed: int
     folder: Path
     redis: EmbeddedRedis
-    clusters: tuple[QdrantProcess, QdrantProcess]
+    clusters: tuple[Cluster, Cluster]
     nursery: Nursery
     path: Path
     log: Log
@@ -121,9 +163,9 @@ class Chaos:
             redis = EmbeddedRedis(folder / "redis", durable=True)
             stack.callback(redis.kill)
             await redis.start()
-            old = await stack.enter_async_context(QdrantProcess(folder / "old"))
-            new = await stack.enter_async_context(QdrantProcess(folder / "new"))
-            nursery = await stack.enter_async_context(Nursery.opened())
+            nursery = await stack.enter_async_context(Nursery.opened(folder / "noise.log"))
+            old, new = Cluster(nursery, folder / "old"), Cluster(nursery, folder / "new")
+            await asyncio.gather(old.start(), new.start())
             path = write_config(folder, redis=redis.url, old=old.url, new=new.url)
             yield cls(seed, folder, redis, (old, new), nursery, path, Log(folder / "chaos.log"))
 
@@ -227,36 +269,34 @@ class Chaos:
         finally:
             await self.redis.start()
 
-    def _harming(self, cluster: QdrantProcess) -> Callable[[random.Random], Awaitable[None]]:
+    def _harming(self, cluster: Cluster) -> Callable[[random.Random], Awaitable[None]]:
         async def harm(dice: random.Random) -> None:
             fate = dice.random()
             if fate < 0.15:
                 await self._restart(cluster, dice.random())
             elif fate < 0.3:
-                await self._pause(Child(cluster.pid), dice.random() * _HELD_UP, cluster.url)
+                await self._pause(cluster.child, dice.random() * _HELD_UP, cluster.url)
             else:
                 await self._strike(cluster, _fault(dice), dice)
 
         return harm
 
-    async def _restart(self, cluster: QdrantProcess, seconds: float) -> None:
-        cluster.kill()
+    async def _restart(self, cluster: Cluster, seconds: float) -> None:
+        await cluster.kill()
         self.log.note(kind="cluster killed", who=cluster.url, seconds=seconds)
         try:
-            await cluster.wait()
             await asyncio.sleep(seconds)
         finally:
             await cluster.start()
 
-    async def _strike(self, cluster: QdrantProcess, fault: dict[str, object], dice: random.Random) -> None:
+    async def _strike(self, cluster: Cluster, fault: dict[str, object], dice: random.Random) -> None:
         seconds = dice.random() * (_HELD_UP if fault.get("hang") and not fault.get("after_write") else 1.0)
         self.log.note(kind="fault", who=cluster.url, fault=fault, seconds=seconds)
-        with suppress(httpx.HTTPError):
-            await cluster.set_faults(**fault)
         try:
+            await cluster.suffer(**fault)
             await asyncio.sleep(seconds)
         finally:
-            await _heal(cluster)
+            await cluster.suffer()
 
     # -- verbs -------------------------------------------------------------------------------------------------
 
@@ -300,13 +340,3 @@ def _fault(dice: random.Random) -> dict[str, object]:
         "limit": {"rate_limit": 50.0 * dice.random(), "retry_after": 1},
     }
     return faults[kind] | {"only": only}
-
-
-async def _heal(cluster: QdrantProcess) -> None:
-    while True:
-        try:
-            await cluster.set_faults()
-        except httpx.HTTPError:
-            await asyncio.sleep(0.05)
-        else:
-            return

@@ -1,4 +1,4 @@
-"""Starts router and migrator processes in no time: this one has imported everything and forks.
+"""Starts routers, migrators and clusters as processes, in no time: this one has imported everything and forks.
 
 `python -m tests.chaos.forks` reads lines of JSON, a list of a role and its arguments, and answers each with
 ``started PID``; ``ended PID STATUS`` comes when a child has ended. It takes its children with it.
@@ -15,9 +15,22 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from shardroute.testing.qdrant import QdrantServer
+
 from . import migrator_process, router_process
 
-ROLES: dict[str, Callable[..., Any]] = {"router": router_process.main, "migrator": migrator_process.main}
+
+async def cluster(path: str, port: int) -> None:
+    """A cluster that keeps its data; it ends by being killed."""
+    async with QdrantServer(port, path):
+        await asyncio.Event().wait()
+
+
+ROLES: dict[str, Callable[..., Any]] = {
+    "router": router_process.main,
+    "migrator": migrator_process.main,
+    "cluster": cluster,
+}
 
 
 def child(role: str, *arguments: Any) -> None:
@@ -78,6 +91,7 @@ class Forks:
 
 def main() -> None:
     forks = Forks()
+    print("ready", flush=True)  # noqa: T201 - the answer to the test
     try:
         forks.serve()
     finally:

@@ -23,6 +23,7 @@ from tests.support.world import record
 from .journal import Log
 from .settings import KEPT, LANDED_AFTER, SHARED, STABLE
 
+_AFTER_FAILURE = 0.1
 _PAUSE = 0.02  # seconds, the longest between two requests of a writer
 
 
@@ -83,6 +84,7 @@ class Writer:
         except ShardrouteError as error:
             self.told.note(kind="failed", write=number, error=repr(error), phase=self.tenant.phase)
             self._expect(record_id, value, began, answered=False)
+            await asyncio.sleep(_AFTER_FAILURE)
         else:
             self.told.note(kind="answered", write=number, phase=self.tenant.phase)
             self._expect(record_id, value, began, answered=True)
