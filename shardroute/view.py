@@ -46,9 +46,12 @@ class View:
             raise ShardrouteError("the router has been closed: it answers no more writes")
         return self.lease.holds(self.clock())
 
-    def may_answer(self, generation: int) -> bool:
-        """Rule 4: whether a write that began under this generation of the lease may be answered."""
-        return lease_unbroken(self.lease, generation, self.clock())
+    def may_answer(self, generation: int, *, ahead: float = 0.0) -> bool:
+        """Rule 4: whether a write that began under this generation of the lease may be answered.
+
+        `ahead`: and the lease holds for so many seconds more, even if nobody renews it.
+        """
+        return lease_unbroken(self.lease, generation, self.clock() + ahead)
 
     def enter(self, write: InFlight) -> None:
         """A write begins."""

@@ -8,47 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
 from itertools import count
-from time import perf_counter
 from typing import Any
 
 from . import telemetry as names
+from .admission import Admission, Wait
 from .control import Begun, ControlPlane
 from .errors import (
     ClusterUnavailable,
     ControlPlaneUnavailable,
-    LeaseLost,
-    MapLost,
-    ShardrouteError,
-    TenantHeld,
-    Unavailable,
 )
 from .operations import Operation
 from .routing import Route, Sides, Target
 from .rules import Verdict, leaves_debt, verdict
 from .spans import both_paths, request
-from .telemetry import debt_marked, hold_wait, writes_repeated
+from .telemetry import debt_marked, writes_repeated
 from .view import View
 
 log = logging.getLogger(__name__)
 
-_PAUSE = 0.05  # seconds between looks at an overdue hold, or at a Redis that is away
+_PAUSE = 0.05  # seconds between attempts when Redis is away
 _DRAIN_POLL = 0.005  # seconds between looks at the last writes
-
-
-@dataclass(slots=True)
-class _Wait:
-    """What a write waited for before it could begin. `reason` is empty while it does not wait."""
-
-    reason: str = ""
-    seconds: float = 0.0
-    attempts: int = 1
-
-    def attributes(self) -> dict[str, Any]:
-        waited = {names.HOLD_WAIT: round(self.seconds * 1000, 3)} if self.seconds else {}
-        return waited | ({names.ATTEMPTS: self.attempts} if self.attempts > 1 else {})
 
 
 class Writer:
@@ -69,7 +50,7 @@ class Writer:
         self._session = session
         self._deadline = deadline
         self._linger = linger
-        self._max_hold = max_hold
+        self._admission = Admission(plane, view, max_hold=max_hold)
         self._numbers = count(1)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -87,20 +68,20 @@ class Writer:
         await self._until_deadline(sides, operation, self._deadline if timeout is None else timeout)
 
     async def _until_deadline(self, sides: Sides, operation: Operation, timeout: float) -> None:
-        wait = _Wait()
+        wait = Wait()
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    route = await self._admitted(sides, wait)
+                    route = await self._admission.admitted(sides, wait)
                     operation.check(route)
                     if await self._attempt(route, operation, wait):
                         return
                     wait.attempts += 1
                     writes_repeated.add(1)
         except TimeoutError as error:
-            raise self._late(sides.tenant, wait.reason, timeout) from error
+            raise self._admission.late(sides.tenant, wait, timeout) from error
 
-    async def _attempt(self, route: Route, operation: Operation, wait: _Wait) -> bool:
+    async def _attempt(self, route: Route, operation: Operation, wait: Wait) -> bool:
         if route.secondary is None:
             return await self._single(route, operation, wait.attributes())
         return await asyncio.shield(
@@ -137,8 +118,9 @@ class Writer:
         generation = view.lease.generation
         token = f"{self._session}/{next(self._numbers)}"
         view.enter(route.in_flight)
+        late: asyncio.Task[None] | None = None
         try:
-            if not await self._begin(route, operation, token):
+            if not await self._begin(route, operation, token, generation):
                 return False
             with both_paths(operation.name, route, extra) as span:
                 failures = await self._both(route, secondary, operation)
@@ -147,27 +129,25 @@ class Writer:
                     primary_ok=failures[0] is None, secondary_ok=failures[1] is None, unbroken=unbroken
                 )
                 span.set_attribute(names.DEBT, debt)
-            await self._end(route, operation, token, debt=debt, failures=failures)
+            if any(may_land(failure) for failure in failures):
+                late = self._own(self._settle_late(route, operation, token))
+            else:
+                await self._settle(route, operation, token, debt=debt)
             if failures[0] is not None:
                 raise failures[0]
+            if late is not None and not view.may_answer(generation, ahead=self._linger):
+                # The token stands for as long as the session lives. This one may end before what may still land.
+                await asyncio.wait([late])
             return verdict(unbroken=view.may_answer(generation), primary_ok=True) is Verdict.ANSWER
         finally:
-            view.leave(route.in_flight)
+            self._leave(route, late)
 
-    async def _end(
-        self,
-        route: Route,
-        operation: Operation,
-        token: str,
-        *,
-        debt: bool,
-        failures: Sequence[BaseException | None],
-    ) -> None:
-        """Settles now, or, where a request got no answer and may still land, when it no longer can."""
-        if any(may_land(failure) for failure in failures):
-            self._own(self._settle_late(route, operation, token))
+    def _leave(self, route: Route, late: asyncio.Task[None] | None) -> None:
+        """A write of which something may still land holds up the drain (rule 3) until it no longer can."""
+        if late is None:
+            self._view.leave(route.in_flight)
         else:
-            await self._settle(route, operation, token, debt=debt)
+            late.add_done_callback(lambda _: self._view.leave(route.in_flight))
 
     async def _settle_late(self, route: Route, operation: Operation, token: str) -> None:
         """While the token stands, what is written on its ids overlaps (rule 6) and is not forgiven (rule 9)."""
@@ -188,7 +168,7 @@ class Writer:
             log.warning("tenant %s: %s left as debt: %s", route.tenant, operation.name, second)
         return first, second
 
-    async def _begin(self, route: Route, operation: Operation, token: str) -> bool:
+    async def _begin(self, route: Route, operation: Operation, token: str, generation: int) -> bool:
         """Registers the token. False: the standing is old or the lease gone, try again when that has changed."""
         try:
             begun = await self._plane.journal.begin(
@@ -198,10 +178,14 @@ class Writer:
             # It may have been registered all the same: give it up, so that no token outlives its write.
             await self._settle(route, operation, token, debt=False)
             return False
-        if begun is Begun.OK:
-            return True
-        await self._change(_PAUSE)
-        return False
+        if begun is not Begun.OK:
+            await self._admission.change(_PAUSE)
+            return False
+        if not self._view.may_answer(generation):
+            # Stopped while it asked, perhaps for long: nothing has been sent, and nothing is under an old standing.
+            await self._settle(route, operation, token, debt=False)
+            return False
+        return True
 
     async def _settle(self, route: Route, operation: Operation, token: str, *, debt: bool) -> None:
         """Ends the token, however long Redis is away: while it stands, the tenant cannot cross (rule 10)."""
@@ -216,60 +200,6 @@ class Writer:
                 await asyncio.sleep(_PAUSE)
             else:
                 return
-
-    # -- waiting ---------------------------------------------------------------------------------------------
-
-    async def _admitted(self, sides: Sides, wait: _Wait) -> Route:
-        """The route once writes may begin: lease held, no hold. Ends an overdue hold itself (rule 11)."""
-        began: float | None = None
-        while True:
-            writable = self._view.may_write()
-            route = sides.route(self._view.standing(sides.tenant))
-            if writable and not route.held:
-                wait.reason = ""
-                if began is not None:
-                    wait.seconds += perf_counter() - began
-                    hold_wait.record(perf_counter() - began)
-                return route
-            began = perf_counter() if began is None else began
-            wait.reason = "a hold" if route.held else "the lease"
-            left = self._max_hold - (perf_counter() - began)
-            await self._change(max(left, _PAUSE) if route.held else _PAUSE)
-            if route.held and perf_counter() - began > self._max_hold:
-                await self._end_hold(route)
-
-    async def _end_hold(self, route: Route) -> None:
-        try:
-            version = await self._plane.maps.expire_hold(route.tenant, route.shard)
-        except (ControlPlaneUnavailable, MapLost):
-            version = None
-        if version is None or version > self._view.map.version:
-            await self._change(_PAUSE)
-
-    async def _change(self, timeout: float) -> None:
-        """Waits for the map or the lease to change, `timeout` seconds at most."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self._view.change()
-        except TimeoutError:
-            return
-
-    def _late(self, tenant: str, reason: str, timeout: float) -> ShardrouteError:
-        if reason == "a hold":
-            return TenantHeld(
-                f"tenant {tenant!r} is being cut over and its writes are held; nothing was written in {timeout:g} s. "
-                f"Try again in {self._max_hold:g} s.",
-                retry_after=self._max_hold,
-            )
-        if reason == "the lease":
-            return LeaseLost(
-                f"tenant {tenant!r}: Redis could not be asked for {timeout:g} s whether the tenant has moved, "
-                "so the write was not answered. Try again.",
-                retry_after=1.0,
-            )
-        return Unavailable(
-            f"tenant {tenant!r}: the write did not end within {timeout:g} s; it may still take effect"
-        )
 
     # -- tasks of the router's own ---------------------------------------------------------------------------
 

@@ -58,10 +58,10 @@ async def test_no_acknowledged_write_is_lost_and_nothing_deleted_comes_back(
 
 
 async def to_a_dual_phase(admin: Admin, tenant: str) -> Phase:
-    """Without comparing: what differs then was not known to differ."""
+    """To the other side, without comparing: what differs then was not known to differ."""
+    [status] = await admin.status([tenant])
+    verb = "rollback" if EFFECTS[status.phase].primary is Side.NEW else "migrate"
     while True:
-        [status] = await admin.status([tenant])
-        verb = "rollback" if status.phase is Phase.NEW else "migrate"
         try:
             return (await admin.move(verb, tenant, Options(purge_target=True, verify=False))).phase
         except TenantLocked as locked:

@@ -115,6 +115,16 @@ async def test_nothing_begins_under_another_epoch(dual: Board) -> None:
     assert await _counts(dual) == Journal()
 
 
+@pytest.mark.parametrize("phase", [Phase.OLD, Phase.HOLD_OLD, Phase.HOLD_NEW, Phase.NEW], ids=str)
+async def test_nothing_begins_where_writes_are_not_dual_whatever_the_epoch(
+    board: Board, phase: Phase
+) -> None:
+    await board.walk(phase)
+    await board.beat("router")
+    assert await board.begin("t1", ["a"]) is Begun.STALE
+    assert await _counts(board) == Journal()
+
+
 @pytest.mark.parametrize("gone", ["expired", "left", "never there"])
 async def test_nothing_begins_without_a_lease(dual: Board, gone: str) -> None:
     if gone == "expired":

@@ -361,6 +361,21 @@ async def test_closing_waits_for_writes_under_way_and_they_are_answered(calm: St
     assert (await calm.world.plane.journal.counts(TENANT)).tokens == 0
 
 
+async def test_while_a_router_closes_no_write_begins(calm: Stage) -> None:
+    async with calm.router() as router:
+        handle = router.tenant(TENANT)
+        calm.old.shut()
+        write = asyncio.create_task(handle.upsert([record("one")]))
+        await calm.old.reached.wait()
+        closing = asyncio.create_task(router.__aexit__(None, None, None))
+        await asyncio.sleep(0.02)
+        with pytest.raises(ShardrouteError, match="closed"):
+            await handle.upsert([record("two")])
+        calm.old.open()
+        await asyncio.gather(write, closing)
+    assert calm.old.writes == 1
+
+
 async def test_a_write_that_closing_did_not_wait_for_is_not_answered(
     redis_server: EmbeddedRedis, namespace: str
 ) -> None:

@@ -1,8 +1,9 @@
 -- Registers the token of a dual write (rules 5, 6, 7). ARGV: tenant, shard, epoch, session, token, ids…
 -- Repeatable: a token that is there already is left alone.
+-- Epochs of a tenant whose record was dropped begin again, so an epoch alone does not say that writes are dual.
 local tenant, shard, epoch, session, token = unpack(ARGV, 1, 5)
 local standing = standing_of(tenant, shard)
-if standing.epoch ~= tonumber(epoch) then return {'STALE', standing.version} end
+if standing.epoch ~= tonumber(epoch) or not DUAL[standing.phase] then return {'STALE', standing.version} end
 if not session_alive(session) then return {'LAPSED'} end
 if redis.call('ZSCORE', VOID, token) then return {'VOID'} end
 if redis.call('HEXISTS', TOKENS, token) == 1 then return {'OK', 0} end
