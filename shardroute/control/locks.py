@@ -60,6 +60,7 @@ class Locks:
                 keeper = group.create_task(self._keep(held, life), name=f"lock of {tenant}")
                 if taken_over:
                     await asyncio.sleep(life / 3)
+                    await self._inherit(held)
                 try:
                     yield held
                 finally:
@@ -83,6 +84,13 @@ class Locks:
         if code == "HELD":
             raise TenantLocked(tenant, str(value), float(extra) / 1000)
         return int(value), bool(extra)
+
+    async def _inherit(self, held: HeldLock) -> None:
+        """What the former holder left half-written becomes debt."""
+        (code,) = await self._scripts.run("inherit", held.tenant, held.fence)
+        if code == "LOCK_LOST":
+            held.until = float("-inf")
+            held.check()
 
     async def _keep(self, held: HeldLock, life: float) -> None:
         """Extends at a quarter of the lock's life. A Redis that is away is asked again: every step asks it anyway."""

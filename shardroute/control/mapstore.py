@@ -107,6 +107,8 @@ class MapStore:
     async def create_tenant(self, tenant: str, shard: int) -> tuple[bool, int]:
         """Declares a tenant without data as one of the new side; whether it was new, and the map version."""
         code, version, phase = await self._scripts.run("create", tenant, tenant, shard)
+        if code == "LOCKED":
+            raise MoveRefused(tenant, code, f"it is held by {phase}; try again when that has ended")
         if code == "EXISTS" and phase != Phase.NEW:
             raise MoveRefused(tenant, "EXISTS", f"it stands at {phase} already")
         return bool(code == "CREATED"), int(version)

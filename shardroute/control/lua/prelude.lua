@@ -68,15 +68,28 @@ local function holds_lock(fence)
   return lock[1] == fence and tonumber(lock[2]) > now()
 end
 
--- Rule 7: touches are kept only while somebody reads in order to write (a window is open).
+-- Rule 7: touches are kept only while somebody reads in order to write (a window is open). If its holder is gone,
+-- for one more life of the lock: what the holder has sent lands sooner (rule 12).
 local function touch(ids, first)
   if redis.call('ZCARD', WINDOWS) == 0 then return end
+  local lock = redis.call('HMGET', LOCK, 'until', 'life')
+  if lock[2] and tonumber(lock[1]) + tonumber(lock[2]) < now() then return end
   local sequence = redis.call('HGET', COPY, 'sequence')
   for index = first, #ids do redis.call('ZADD', TOUCHED, sequence, ids[index]) end
 end
 
 local function add_debt(ids, first)
   for index = first, #ids do redis.call('SADD', DEBT, ids[index]) end
+end
+
+-- Rule 7, for windows that their holder will never close: what it read then, it may have written over what was
+-- touched since, or is being written still.
+local function abandon_windows()
+  if redis.call('ZCARD', WINDOWS) > 0 then
+    add_debt(redis.call('ZRANGE', TOUCHED, 0, -1), 1)
+    add_debt(redis.call('HKEYS', FLYING), 1)
+  end
+  redis.call('DEL', WINDOWS, TOUCHED)
 end
 
 local function land(ids, first)
