@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,16 @@ class ControlConfig:
     lease: float = 10.0
     idle_lease: float = 120.0
     replicas: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lease <= self.idle_lease or not self.timeout:
+            raise ConfigError(
+                "control.lease and control.timeout must be above 0, and lease at most idle_lease"
+            )
+        if self.replicas and self.cluster:
+            raise ConfigError(
+                "control.replicas cannot be waited for on a Redis Cluster: leave one of the two out"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +205,8 @@ def _typed(value: Any, hint: Any, path: str) -> Any:
         value = float(value)
     if not any(type(value) is kind for kind in kinds):
         raise ConfigError(f"{path} is {value!r}; expected {' or '.join(kind.__name__ for kind in kinds)}")
-    if isinstance(value, (int, float)) and value < 0:
-        raise ConfigError(f"{path} is {value!r}; it must not be negative")
+    if isinstance(value, (int, float)) and not 0 <= value < math.inf:
+        raise ConfigError(f"{path} is {value!r}; it must not be negative, nor infinite")
     return value
 
 

@@ -142,8 +142,11 @@ class Follower:
 
     async def _caught_up(self, answer: Heartbeat) -> bool:
         """A lease that had lapsed counts only with a map that is current (rule 4): adopt it first."""
-        lapsed = answer.lapsed or not self._view.lease.holds(self._view.clock())
-        if lapsed and answer.version > self._view.map.version:
+        view = self._view
+        if answer.lapsed:
+            view.lease = view.lease.shortened(view.clock(), 0.0)  # until the map is there
+        lapsed = answer.lapsed or not view.lease.holds(view.clock())
+        if lapsed and answer.version > view.map.version:
             await self._reload()
         return lapsed
 

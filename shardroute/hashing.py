@@ -5,10 +5,12 @@ Changing any of these functions would move tenants or ids; `tests/core/test_hash
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from uuid import UUID, uuid5
+from hashlib import blake2b, sha1
+from uuid import UUID
 
-_ID_NAMESPACE = UUID("5c0f3f0e-2a53-5b8e-9d2c-6f8a4f1c7b11")
+_ID_NAMESPACE = sha1(UUID("5c0f3f0e-2a53-5b8e-9d2c-6f8a4f1c7b11").bytes, usedforsecurity=False)
+_UUID_MASK = ~(0xC000 << 48 | 0xF000 << 64)  # the bits of variant and version, RFC 9562
+_UUID_VERSION_5 = 0x8000 << 48 | 5 << 76
 _MULTIPLIER = 2862933555777941757
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -41,4 +43,8 @@ def point_uuid(tenant: str, record_id: str) -> str:
 
     The tenant's length goes in front, so no two pairs share a name.
     """
-    return str(uuid5(_ID_NAMESPACE, f"{len(tenant)}:{tenant}{record_id}"))
+    digest = _ID_NAMESPACE.copy()
+    digest.update(f"{len(tenant)}:{tenant}{record_id}".encode())
+    number = int.from_bytes(digest.digest()[:16], "big") & _UUID_MASK | _UUID_VERSION_5
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -219,7 +219,9 @@ def check_dimension(vector: Vector | None, dimension: int, metric: Metric, *, wh
         return
     if vector.size != dimension:
         raise InvalidRecord(f"{what}: vector has {vector.size} dimensions, the collection has {dimension}")
-    if metric is Metric.COSINE and not vector.any():
+    if (
+        metric is Metric.COSINE and not vector.item(0) and not vector.any()
+    ):  # the first number tells nearly always
         raise InvalidRecord(f"{what}: a zero vector has no direction, and the metric is cosine")
 
 

@@ -168,10 +168,12 @@ class Tenant:
         """Records by id; ids that are not there are left out."""
         if isinstance(ids, str):
             raise InvalidInput(f"fetch takes a list of ids, not the string {ids!r}")
-        route = self._route()
-        store, place = route.primary.store, route.primary.place
         found: dict[str, Record] = {}
-        for batch in _batches(list(dict.fromkeys(map(check_id, ids))), store.limits.fetch_ids):
+        left = list(dict.fromkeys(map(check_id, ids)))
+        while left:
+            route = self._route()  # for each batch: the tenant may leave a cluster and be purged there
+            store, place = route.primary.store, route.primary.place
+            batch, left = left[: store.limits.fetch_ids], left[store.limits.fetch_ids :]
             call = self._reader.read("fetch", route, store.fetch(place, batch, vectors=vectors))
             found |= await (call if timeout is None else _within(call, timeout))
         return found

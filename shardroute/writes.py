@@ -15,10 +15,7 @@ from typing import Any
 from . import telemetry as names
 from .admission import Admission, Wait
 from .control import Begun, ControlPlane
-from .errors import (
-    ClusterUnavailable,
-    ControlPlaneUnavailable,
-)
+from .errors import ClusterUnavailable, ControlPlaneUnavailable, Unavailable
 from .operations import Operation
 from .routing import Route, Sides, Target
 from .rules import Verdict, leaves_debt, verdict
@@ -84,9 +81,15 @@ class Writer:
     async def _attempt(self, route: Route, operation: Operation, wait: Wait) -> bool:
         if route.secondary is None:
             return await self._single(route, operation, wait.attributes())
-        return await asyncio.shield(
-            self._own(self._dual(route, route.secondary, operation, wait.attributes()))
-        )
+        task = self._own(self._dual(route, route.secondary, operation, wait.attributes()))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():  # by `drain`, not by the caller
+                raise Unavailable(
+                    f"tenant {route.tenant!r}: the router was closed before the write ended"
+                ) from None
+            raise
 
     # -- one cluster -----------------------------------------------------------------------------------------
 

@@ -92,16 +92,18 @@ def verify(*tenants: Tenants, repair: Repair = False, parallel: Parallel = 2, co
 @app.command
 def rollback(
     *tenants: Tenants,
-    verify: Annotated[bool, flag("Compare every record before crossing back.")] = False,
+    verify: Annotated[bool, flag("Compare every record before crossing back, in step or not.")] = False,
+    purge_target: Annotated[bool, flag("From NEW: first delete what the old cluster still holds.")] = False,
+    yes: Yes = False,
     parallel: Parallel = 2,
     common: Common = COMMON,
 ) -> int:
-    """Take tenants back to the old cluster. Both sides stay in step."""
-    options = Options(verify=verify)
-    return perform(
-        common,
-        verbs.move("rollback", tenants, options=options, columns=verbs.COPIED, parallel=parallel),
-    )
+    """Take tenants back to the old cluster. Both sides stay in step.
+
+    From DUAL_NEW it takes a moment; from NEW every record is copied back and compared.
+    """
+    options = Options(purge_target=purge_target, verify_synced=verify)
+    return perform(common, verbs.rollback(tenants, options=options, yes=yes, parallel=parallel))
 
 
 @app.command

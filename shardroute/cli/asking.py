@@ -23,10 +23,10 @@ async def confirm_purge(run: Run, admin: Admin, tenants: list[str]) -> None:
 
 
 async def confirm_purge_target(run: Run, admin: Admin, tenants: list[str]) -> None:
-    """For `migrate --purge-target`. Raises InvalidInput."""
+    """For `migrate` and `rollback` with `--purge-target`. Raises InvalidInput."""
     standings = [s for s in await admin.status(tenants) if EFFECTS[s.phase].settled] if tenants else []
     if standings:
-        where = [_place(admin, status.tenant, Side.NEW) for status in standings]
+        where = [_place(admin, status.tenant, EFFECTS[status.phase].primary.other) for status in standings]
         listed = _listed([status.tenant for status in standings], where)
         _confirm(run, f"before the copy, --purge-target deletes every record of {listed}")
 

@@ -72,10 +72,22 @@ def migrate(tenants: Sequence[str], *, everyone: bool, options: Options, yes: bo
     return command
 
 
+def rollback(tenants: Sequence[str], *, options: Options, yes: bool, parallel: int) -> Command:
+    """Those named."""
+
+    async def command(run: Run, admin: Admin) -> None:
+        chosen = names(tenants)
+        if options.purge_target and not yes:
+            await confirm_purge_target(run, admin, chosen)
+        await _several(run, chosen, _mover(admin, "rollback", options), COPIED, parallel)
+
+    return command
+
+
 def move(
     verb: str, tenants: Sequence[str], *, options: Options, columns: Sequence[Column], parallel: int
 ) -> Command:
-    """`rollback`, `abort` or `complete`."""
+    """`abort` or `complete`."""
 
     async def command(run: Run, admin: Admin) -> None:
         await _several(run, names(tenants), _mover(admin, verb, options), columns, parallel)

@@ -75,4 +75,5 @@ class Keys:
             self.lock(tenant),
             self.copy(tenant),
             self._key("void", tenant),
+            self._key("beats"),
         )

@@ -114,15 +114,23 @@ class MapStore:
         return bool(code == "CREATED"), int(version)
 
     async def wait_for_replicas(self, replicas: int, timeout: float) -> None:
-        """Best effort that a move survives a failover: blocks until `replicas` have it, or raises."""
+        """Returns when `replicas` have everything written so far; raises MoveRefused if they do not in time.
+
+        WAIT counts the writes of its own connection only, so it is given one that comes after all others.
+        """
         if not replicas:
             return
-        redis: Any = self._connections.commands
-        acknowledged: Any = await self._scripts.ask(
-            lambda: redis.execute_command("WAIT", replicas, int(timeout * 1000)), timeout=timeout + 2.0
+        acknowledged = await self._scripts.ask(
+            lambda: self._replicated(replicas, timeout), timeout=timeout + 2.0
         )
-        if int(acknowledged) < replicas:
+        if acknowledged < replicas:
             raise MoveRefused("*", "REPLICAS", f"{acknowledged} of {replicas} replicas have the move")
+
+    async def _replicated(self, replicas: int, timeout: float) -> int:
+        redis: Any = self._connections.commands
+        async with redis.client() as connection:
+            await connection.hset(self._scripts.keys.meta, "replicated", 1)
+            return int(await connection.execute_command("WAIT", replicas, int(timeout * 1000)))
 
 
 def default_lock(shard: int) -> str:

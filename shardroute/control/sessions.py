@@ -8,6 +8,7 @@ import socket
 import uuid
 from dataclasses import asdict, dataclass
 
+from ..timing import clock
 from .scripts import Scripts, pairs
 
 PROTOCOL = 1
@@ -61,8 +62,10 @@ class Sessions:
         self, session: str, *, lease: float, acknowledged: int, incarnation: str, info: SessionInfo
     ) -> Heartbeat:
         """Renews for `lease` seconds and acknowledges a version. Raises MapLost on another incarnation."""
+        number = int(clock() * 1e6)
+        told = json.dumps(asdict(info))
         _, lapsed, version = await self._scripts.run(
-            "heartbeat", "", session, int(lease * 1000), acknowledged, incarnation, json.dumps(asdict(info))
+            "heartbeat", "", session, int(lease * 1000), acknowledged, incarnation, told, number
         )
         return Heartbeat(lapsed=bool(lapsed), version=int(version))
 

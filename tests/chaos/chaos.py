@@ -29,13 +29,19 @@ from .settings import KEPT, LINGER, STABLE, TENANTS, write_config
 
 _HELD_UP = LINGER * 0.4  # the longest that a request may be held up on its way: less than the linger
 
-_VERBS = ("migrate", "migrate", "migrate", "rollback", "rollback", "abort", "complete", "purge")
+_WALKS = (
+    ("migrate", "rollback"),
+    ("migrate", "complete", "rollback", "abort"),
+    ("migrate", "complete", "purge", "rollback", "migrate"),
+    ("rollback", "abort", "migrate"),
+)
 
 
 @dataclass
 class Child:
     pid: int
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    status: int | None = None
     killed: float | None = None
 
     def signal(self, number: int) -> None:
@@ -94,12 +100,14 @@ class Nursery:
     async def _hear(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            what, pid, *_ = line.decode().split()
+            what, pid, *status = line.decode().split()
             if what == "started":
                 child = self._children[int(pid)] = Child(int(pid))
                 self._started.put_nowait(child)
             else:
-                self._children.pop(int(pid)).ended.set()
+                child = self._children.pop(int(pid))
+                child.status = int(status[0])
+                child.ended.set()
 
 
 class Cluster:
@@ -301,20 +309,29 @@ class Chaos:
     # -- verbs -------------------------------------------------------------------------------------------------
 
     def _moving(self, tenant: str) -> Callable[[random.Random], Awaitable[None]]:
+        """From one end of the line to the other and back; what was killed is done again, or given up."""
+        ahead: list[str] = []
+
         async def move(dice: random.Random) -> None:
-            verb, verify = dice.choice(_VERBS), dice.random() < 0.3
-            self.verbs += 1
-            log = str(self.folder / "migrators.log")
-            child = await self.nursery.start("migrator", str(self.path), log, verb, tenant, verify)
-            patience = dice.choice((1.0, 12.0, 12.0)) * dice.random()
-            self.log.note(kind="verb", tenant=tenant, verb=verb, verify=verify, patience=patience)
-            try:
-                await child.end(patience)
-            finally:
-                if not child.ended.is_set():
-                    child.kill()
+            if not ahead:
+                ahead.extend(dice.choice(_WALKS))
+            if await self._do(ahead[0], tenant, dice) or dice.random() < 0.3:
+                del ahead[0]
 
         return move
+
+    async def _do(self, verb: str, tenant: str, dice: random.Random) -> bool:
+        verify, patience = dice.random() < 0.3, dice.choice((1.0, 3.0, 20.0, 20.0)) * dice.random()
+        self.log.note(kind="verb", tenant=tenant, verb=verb, verify=verify, patience=patience)
+        self.verbs += 1
+        log = str(self.folder / "migrators.log")
+        child = await self.nursery.start("migrator", str(self.path), log, verb, tenant, verify)
+        try:
+            await child.end(patience)
+        finally:
+            if not child.ended.is_set():
+                child.kill()
+        return child.status == 0
 
     # -- the end -----------------------------------------------------------------------------------------------
 

@@ -41,8 +41,7 @@ def child(role: str, *arguments: Any) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         os.dup2(2, 1)
-        asyncio.run(ROLES[role](*arguments))
-        status = 0
+        status = asyncio.run(ROLES[role](*arguments)) or 0
     finally:
         os._exit(status)
 

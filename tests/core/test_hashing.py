@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given
@@ -84,3 +84,9 @@ def test_two_pairs_of_tenant_and_id_never_share_a_uuid(one: tuple[str, str], two
 
 def test_a_mapped_id_is_a_version_5_uuid() -> None:
     assert UUID(point_uuid("acme", "doc-1")).version == 5
+
+
+@given(st.text(max_size=20), st.text(max_size=40))
+def test_point_ids_are_uuid5_as_the_standard_library_makes_them(tenant: str, record_id: str) -> None:
+    namespace = UUID("5c0f3f0e-2a53-5b8e-9d2c-6f8a4f1c7b11")
+    assert point_uuid(tenant, record_id) == str(uuid5(namespace, f"{len(tenant)}:{tenant}{record_id}"))

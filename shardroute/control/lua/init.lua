@@ -1,7 +1,7 @@
 -- Makes the map unless there is one. ARGV: incarnation, configuration. Repeatable.
 if map_lost() then
   redis.call('HSET', META, 'incarnation', ARGV[1], 'version', 1, 'moving', 0, 'fence', 0, 'configuration', ARGV[2])
-  redis.call('DEL', TENANTS, DEFAULTS, CHANGES, SESSIONS, ACKS, INFO)
+  redis.call('DEL', TENANTS, DEFAULTS, CHANGES, SESSIONS, ACKS, INFO, BEATS)
   redis.call('XADD', CHANGES, '1-0', 'change', cjson.encode({version = 1, moving = 0}))
   return {'CREATED', ARGV[1]}
 end
