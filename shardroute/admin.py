@@ -10,7 +10,7 @@ from typing import Any, Self
 from .clusters import connected
 from .config import Config
 from .control import ControlPlane, SessionState
-from .errors import ConfigError, ShardrouteError, VerbRefused
+from .errors import ShardrouteError, VerbRefused
 from .migration import Finisher, Migrator, Observer, Options, Outcome, Verification, session_problems
 from .phases import EFFECTS, Phase
 from .ports import Store
@@ -90,13 +90,7 @@ class Admin:
 
     async def map(self) -> ShardMap:
         """The map, if it was made for this configuration. Raises MapLost, ConfigError."""
-        shard_map, made_for = await self._plane.maps.load()
-        if made_for != self.config.digest():
-            raise ConfigError(
-                f"the map of namespace {self.config.control.namespace!r} was made for other topologies than this "
-                f"configuration has.\n  map:           {made_for}\n  configuration: {self.config.digest()}"
-            )
-        return shard_map
+        return await self._plane.map_for(self.config)
 
     async def tenants(self, phases: Iterable[Phase] | None = None) -> list[str]:
         """Every tenant that has a record in the map or data on either side, sorted; only those in `phases`."""

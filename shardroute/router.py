@@ -13,7 +13,7 @@ from typing import Self
 from .clusters import connected
 from .config import Config
 from .control import ControlPlane
-from .errors import ConfigError, ShardrouteError
+from .errors import ShardrouteError
 from .follower import Follower
 from .ports import Store
 from .reads import Reader
@@ -142,21 +142,10 @@ async def _opened(config: Config, given: Mapping[str, Store] | None) -> AsyncIte
     plane = ControlPlane.open(config.control)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(plane.aclose)
-        view = View(config.route, await load_map(plane, config))
+        view = View(config.route, await plane.map_for(config))
         stores = given if given is not None else await stack.enter_async_context(connected(config.clusters))
         follower = Follower(plane, view, config.control)
         await stack.enter_async_context(follower.running())
         running = _Running(config, plane, stores, view, follower)
         stack.push_async_callback(running.writer.drain, config.router.drain)
         yield running
-
-
-async def load_map(plane: ControlPlane, config: Config) -> ShardMap:
-    """The map, if it was made for this configuration. Raises MapLost, ConfigError."""
-    shard_map, made_for = await plane.maps.load()
-    if made_for != config.digest():
-        raise ConfigError(
-            f"the map of namespace {config.control.namespace!r} was made for other topologies than this "
-            f"configuration has.\n  map:           {made_for}\n  configuration: {config.digest()}"
-        )
-    return shard_map

@@ -80,7 +80,7 @@ class Tenant:
         self,
         id: str | None = None,  # noqa: A002 - the field's name in every vendor's API
         *,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - as above
         metadata: Mapping[str, Any] | None = None,
         vector: VectorLike | None = None,
         sparse_vector: SparseVector | None = None,

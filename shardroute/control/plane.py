@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ..config import ControlConfig
+from ..config import Config, ControlConfig
+from ..errors import ConfigError
+from ..shardmap import ShardMap
 from .connection import Connections
 from .journal import Journal
 from .keys import Keys
@@ -42,6 +44,16 @@ class ControlPlane:
             connections=connections,
             keys=keys,
         )
+
+    async def map_for(self, config: Config) -> ShardMap:
+        """The map, if it was made for this configuration. Raises MapLost, ConfigError."""
+        shard_map, made_for = await self.maps.load()
+        if made_for != config.digest():
+            raise ConfigError(
+                f"the map of namespace {self.keys.namespace!r} was made for other topologies than this "
+                f"configuration has.\n  map:           {made_for}\n  configuration: {config.digest()}"
+            )
+        return shard_map
 
     async def time(self) -> float:
         """Redis's clock, in seconds."""

@@ -10,10 +10,12 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import httpx
 
@@ -39,10 +41,14 @@ _WALKS = (
 
 @dataclass
 class Child:
+    """A process. `over`: when it had ended, by the machine's clock."""
+
     pid: int
+    role: str = ""
+    arguments: tuple[object, ...] = ()
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     status: int | None = None
-    killed: float | None = None
+    over: float | None = None
 
     def signal(self, number: int) -> None:
         if not self.ended.is_set():
@@ -51,7 +57,6 @@ class Child:
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
-        self.killed = time.monotonic()
 
     async def end(self, patience: float) -> None:
         """Its own end, or ours."""
@@ -68,9 +73,9 @@ class Nursery:
     """The children of `tests.chaos.forks`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.children: list[Child] = []
         self._process = process
-        self._started: asyncio.Queue[Child] = asyncio.Queue()
-        self._children: dict[int, Child] = {}
+        self._asked: deque[tuple[str, tuple[object, ...], asyncio.Future[Child]]] = deque()
 
     @classmethod
     @asynccontextmanager
@@ -93,21 +98,32 @@ class Nursery:
             await hearing
 
     async def start(self, role: str, *arguments: object) -> Child:
+        """A child is started even if its starter is cancelled: `children` has it."""
         assert self._process.stdin is not None
+        child: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
+        self._asked.append((role, arguments, child))
         self._process.stdin.write(json.dumps([role, *arguments]).encode() + b"\n")
-        return await self._started.get()
+        return await asyncio.shield(child)
 
     async def _hear(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             what, pid, *status = line.decode().split()
             if what == "started":
-                child = self._children[int(pid)] = Child(int(pid))
-                self._started.put_nowait(child)
+                self._started(int(pid))
             else:
-                child = self._children.pop(int(pid))
-                child.status = int(status[0])
-                child.ended.set()
+                self._ended(int(pid), int(status[0]))
+
+    def _started(self, pid: int) -> None:
+        role, arguments, answer = self._asked.popleft()
+        child = Child(pid, role, arguments)
+        self.children.append(child)
+        answer.set_result(child)
+
+    def _ended(self, pid: int, status: int) -> None:
+        [child] = [one for one in self.children if one.pid == pid and not one.ended.is_set()]
+        child.status, child.over = status, time.monotonic()
+        child.ended.set()
 
 
 class Cluster:
@@ -159,7 +175,6 @@ class Chaos:
     path: Path
     log: Log
     routers: dict[int, Child] = field(default_factory=dict)
-    killed: dict[int, float] = field(default_factory=dict)
     processes: int = 0
     verbs: int = 0
 
@@ -199,10 +214,14 @@ class Chaos:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(LINGER)
-        for number, child in self.routers.items():
-            child.signal(signal.SIGTERM)
-            await child.end(20)
-            self.killed[number] = child.killed or time.monotonic()
+        for cluster in self.clusters:
+            await cluster.suffer()
+        for child in self.nursery.children:
+            if child.role == "migrator":
+                child.kill()
+            elif child.role == "router":
+                child.signal(signal.SIGTERM)
+                await child.end(20)
 
     async def _fill(self) -> None:
         config = Config.load(self.path)
@@ -238,7 +257,6 @@ class Chaos:
         child, fate = self.routers[number], dice.random()
         if child.ended.is_set():
             self.log.note(kind="router ended by itself", number=number)
-            self.killed[number] = time.monotonic()
             del self.routers[number]
             await self._start_router()
         elif fate < 0.65:
@@ -246,7 +264,6 @@ class Chaos:
         elif fate < 0.9:
             child.kill()
             del self.routers[number]
-            self.killed[number] = time.monotonic()
             self.log.note(kind="router killed", number=number)
             await self._start_router()
         else:
@@ -255,7 +272,6 @@ class Chaos:
             del self.routers[number]
             await self._start_router()
             await child.end(20)
-            self.killed[number] = time.monotonic()
 
     async def _pause(self, child: Child, seconds: float, who: str) -> None:
         child.signal(signal.SIGSTOP)
@@ -290,9 +306,9 @@ class Chaos:
         return harm
 
     async def _restart(self, cluster: Cluster, seconds: float) -> None:
-        await cluster.kill()
         self.log.note(kind="cluster killed", who=cluster.url, seconds=seconds)
         try:
+            await cluster.kill()
             await asyncio.sleep(seconds)
         finally:
             await cluster.start()
@@ -338,8 +354,10 @@ class Chaos:
     def heard(self) -> Case:
         """What all processes noted."""
         case = Case()
-        for number in range(1, self.processes + 1):
-            case.hear(number, entries(self.folder / f"router-{number}.log"), self.killed.get(number))
+        for child in self.nursery.children:
+            if child.role == "router":
+                _, log, number, *_ = child.arguments
+                case.hear(cast("int", number), entries(Path(cast("str", log))), child.over)
         case.hear(0, entries(self.folder / "migrators.log"), None)
         return case
 

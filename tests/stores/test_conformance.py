@@ -43,7 +43,7 @@ async def test_what_was_written_is_read_back_whole(case: Case) -> None:
 
 async def test_a_sparse_vector_is_read_back_beside_the_dense_one(case: Case) -> None:
     if not case.has_sparse:
-        pytest.skip("this placement has no sparse vectors")
+        pytest.skip(reason="this placement has no sparse vectors")
     place = await case.prepared("acme")
     written = Record(case.id(1), unit(1), sparse_vector=sparse(i7=0.5, i2=2.0))
     await case.store.upsert(place, [written, case.record(2)])
@@ -54,7 +54,7 @@ async def test_a_sparse_vector_is_read_back_beside_the_dense_one(case: Case) -> 
 
 async def test_a_record_may_have_a_sparse_vector_only(case: Case) -> None:
     if not case.has_sparse:
-        pytest.skip("this placement has no sparse vectors")
+        pytest.skip(reason="this placement has no sparse vectors")
     place = await case.prepared("acme")
     written = Record(case.id(1), sparse_vector=sparse(i7=0.5))
     await case.store.upsert(place, [written])
@@ -102,7 +102,7 @@ async def test_upserting_nothing_is_allowed(case: Case) -> None:
 
 async def test_insert_only_leaves_records_that_exist_as_they_are(case: Case) -> None:
     if not case.store.can_insert_only:
-        pytest.skip("this cluster cannot")
+        pytest.skip(reason="this cluster cannot")
     place = await case.prepared("acme")
     await case.store.upsert(place, [case.record(1, {"v": "old"})])
     batch = [case.record(1, {"v": "new"}), case.record(2, {"v": "new"})]
@@ -142,7 +142,7 @@ async def test_update_of_the_vector_leaves_the_metadata(case: Case) -> None:
 
 async def test_update_of_the_sparse_vector_leaves_the_dense_one(case: Case) -> None:
     if not case.has_sparse:
-        pytest.skip("this placement has no sparse vectors")
+        pytest.skip(reason="this placement has no sparse vectors")
     place = await case.prepared("acme")
     await case.store.upsert(place, [Record(case.id(1), unit(1), {"a": 1}, sparse(i1=1.0))])
     await case.store.update(place, [Change(case.id(1), sparse_vector=sparse(i2=1.0))])
@@ -256,7 +256,7 @@ async def test_a_tenant_can_come_back_after_a_purge(case: Case) -> None:
 
 async def test_one_id_of_two_tenants_is_two_records(case: Case) -> None:
     if case.setup.ids == "native" and case.place("a").tenancy.kind is not TenancyKind.COLLECTION:
-        pytest.skip("native ids are unique across tenants by the owner's word")
+        pytest.skip(reason="native ids are unique across tenants by the owner's word")
     acme, globex = await case.prepared("acme"), await case.prepared("globex")
     await case.store.upsert(acme, [case.record(1, {"of": "acme"})])
     await case.store.upsert(globex, [case.record(1, {"of": "globex"}), case.record(2)])
@@ -396,7 +396,7 @@ async def test_a_query_answers_at_most_top_k_and_what_was_asked_for(case: Case) 
 
 async def test_a_sparse_query_ranks_by_dot_product(case: Case) -> None:
     if not case.has_sparse:
-        pytest.skip("this placement has no sparse vectors")
+        pytest.skip(reason="this placement has no sparse vectors")
     place, other = await case.prepared("acme"), await case.prepared("globex")
     weights = [sparse(i1=1.0), sparse(i1=0.5, i2=2.0), sparse(i3=9.0)]
     records = [Record(case.id(n), unit(n), {"n": n}, weight) for n, weight in enumerate(weights)]
@@ -409,7 +409,7 @@ async def test_a_sparse_query_ranks_by_dot_product(case: Case) -> None:
 
 async def test_a_query_with_both_vectors_puts_the_best_of_both_first(case: Case) -> None:
     if not case.has_sparse:
-        pytest.skip("this placement has no sparse vectors")
+        pytest.skip(reason="this placement has no sparse vectors")
     place, other = await case.prepared("acme", Metric.DOT), await case.prepared("globex", Metric.DOT)
     weights = [sparse(i1=0.1), sparse(i1=5.0), sparse(i3=9.0)]
     vectors = [[0.1, 0, 0, 0], [0.9, 0, 0, 0], [0.2, 0, 0, 0]]
