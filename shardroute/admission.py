@@ -68,7 +68,7 @@ class Admission:
 
     def late(self, tenant: str, wait: Wait, timeout: float) -> Unavailable:
         """The error for a write whose deadline came first."""
-        if wait.reason == "a hold":
+        if wait.reason == "a hold" and wait.attempts == 1:
             return TenantHeld(
                 f"tenant {tenant!r} is being cut over and its writes are held; nothing was written in {timeout:g} s. "
                 f"Try again in {self._max_hold:g} s.",

@@ -22,26 +22,36 @@ class Reader:
         self._view = view
         self._serve_stale = serve_stale
 
-    def read(self, operation: str, route: Route, call: Awaitable[_Answer]) -> Awaitable[_Answer]:
+    async def read(self, operation: str, route: Route, call: Awaitable[_Answer]) -> _Answer:
         """The answer of the primary. Without a lease the map may be old: then the span is marked stale.
 
         Raises LeaseLost instead where the configuration refuses stale reads.
         """
         view = self._view
-        if view.lease.holds(view.clock()):
-            return request(operation, "primary", route, route.primary, call)
-        return self._stale(operation, route, call)
+        generation = view.lease.generation
+        if not view.may_answer(generation):
+            return await self._stale(operation, route, call)
+        answer = await request(operation, "primary", route, route.primary, call)
+        if not view.may_answer(generation):  # a process that was stopped on the way
+            self._check_stale(route)
+        return answer
 
     async def _stale(self, operation: str, route: Route, call: Awaitable[_Answer]) -> _Answer:
-        if not self._serve_stale:
+        try:
+            self._check_stale(route)
+        except LeaseLost:
             _discard(call)
+            raise
+        return await request(operation, "primary", route, route.primary, call, {names.STALE: True})
+
+    def _check_stale(self, route: Route) -> None:
+        if not self._serve_stale:
             raise LeaseLost(
                 f"tenant {route.tenant!r}: Redis cannot be asked whether the tenant has moved, and "
                 "router.stale_reads is off",
                 retry_after=1.0,
             )
         stale_reads.add(1)
-        return await request(operation, "primary", route, route.primary, call, {names.STALE: True})
 
 
 def _discard(call: Awaitable[object]) -> None:

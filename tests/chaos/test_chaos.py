@@ -28,7 +28,7 @@ from .chaos import Chaos
 from .judge import Case, value_of
 from .settings import TENANTS
 
-SECONDS = float(os.environ.get("SHARDROUTE_CHAOS_SECONDS", "12"))
+SECONDS = float(os.environ.get("SHARDROUTE_CHAOS_SECONDS", "8"))
 
 
 def _seeds() -> list[int]:

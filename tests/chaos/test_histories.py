@@ -14,7 +14,15 @@ import pytest
 from shardroute.control import ControlPlane, Heartbeat, SessionInfo
 from shardroute.control.journal import Begun, Journal
 from shardroute.embedded import EmbeddedRedis
-from shardroute.errors import ControlPlaneUnavailable, LockLost, MoveRefused, ShardrouteError
+from shardroute.errors import (
+    ControlPlaneUnavailable,
+    LeaseLost,
+    LockLost,
+    MoveRefused,
+    ShardrouteError,
+    TenantHeld,
+    Unavailable,
+)
 from shardroute.follower import Follower
 from shardroute.migration import Options
 from shardroute.phases import Phase, Side
@@ -102,6 +110,44 @@ async def test_a_process_stopped_while_it_registers_a_write_sends_nothing_afterw
         await router.tenant(TENANT).upsert([record("one", 1)])
         assert (stage.old.writes, stage.new.writes) == (1, 1)
         assert await stage.board.debt() == set()
+
+
+async def test_a_write_made_once_and_then_held_does_not_claim_that_nothing_was_written(stage: Stage) -> None:
+    async with stage.router() as router:
+        stage.old.shut()
+        write = asyncio.create_task(router.tenant(TENANT).upsert([record("one", 1)], timeout=1.0))
+        await stage.old.reached.wait()
+        move = asyncio.create_task(stage.board.walk(Phase.HOLD_OLD))
+        await until(lambda: router.map.standing(TENANT, SHARD).phase is not Phase.OLD)
+        _break_lease(router._open.view)
+        await stage.board.plane.sessions.leave(router.session)  # so that nobody waits for its write
+        await move
+        stage.old.open()
+        with pytest.raises(Unavailable, match="may still take effect") as caught:
+            await write
+        assert not isinstance(caught.value, TenantHeld)
+
+
+async def test_a_read_whose_lease_broke_on_the_way_is_stale(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    """Its process was stopped; the tenant may have left the cluster meanwhile, and have been purged there."""
+    strict = {"stale_reads": False}
+    async with (
+        staged(redis_server.url, namespace, control=CALM, router=strict) as stage,
+        stage.router() as router,
+    ):
+        tenant, count = router.tenant(TENANT), stage.old.count
+
+        async def stopped(*arguments: Any) -> int:
+            answer = await count(*arguments)
+            _break_lease(router._open.view)
+            return answer
+
+        assert await tenant.count() == 0
+        vars(stage.old)["count"] = stopped
+        with pytest.raises(LeaseLost):
+            await tenant.count()
 
 
 def _break_lease(view: View) -> None:
