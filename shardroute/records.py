@@ -51,11 +51,9 @@ def as_vector(values: VectorLike, *, what: str = "vector") -> Vector:
         raise InvalidRecord(
             f"{what} has shape {vector.shape}; one dimension and at least one number is needed"
         )
-    # The sum of squares is finite unless a component is not, or it overflows: then look closely.
-    with np.errstate(over="ignore"):
-        squares = vector.dot(vector)
-    if not math.isfinite(squares) and not np.isfinite(vector).all():
-        raise InvalidRecord(f"{what} holds NaN or infinity at position {int(np.argmin(np.isfinite(vector)))}")
+    finite = np.isfinite(vector)
+    if np.count_nonzero(finite) != vector.size:
+        raise InvalidRecord(f"{what} holds NaN or infinity at position {int(np.argmin(finite))}")
     return vector
 
 

@@ -55,17 +55,23 @@ async def request(
 def _measure(
     seconds: float, operation: str, role: str, route: Route, target: Target, failure: str | None
 ) -> None:
-    # From the spans' attributes: an enumeration's `value` takes longer than all of the rest.
-    attributes = {
+    attributes = route.measured.get((operation, role))
+    if attributes is None:
+        attributes = route.measured[operation, role] = _metric_attributes(operation, role, route, target)
+    if failure is not None:
+        attributes = {**attributes, names.ERROR_TYPE: failure}
+    duration.record(seconds, attributes)
+
+
+def _metric_attributes(operation: str, role: str, route: Route, target: Target) -> dict[str, Any]:
+    """By path and phase, never by tenant."""
+    return {
         names.DB_SYSTEM: target.attributes[names.DB_SYSTEM],
         names.DB_OPERATION: operation,
         names.PATH: target.attributes[names.PATH],
         names.ROLE: role,
         names.PHASE: route.attributes[names.PHASE],
     }
-    if failure is not None:
-        attributes[names.ERROR_TYPE] = failure
-    duration.record(seconds, attributes)
 
 
 @contextmanager
