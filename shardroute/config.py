@@ -119,6 +119,13 @@ class Config:
     router: RouterConfig = field(default_factory=RouterConfig)
     copy: CopyConfig = field(default_factory=CopyConfig)
 
+    def __post_init__(self) -> None:
+        if self.router.linger > self.migration.lock / 3:
+            raise ConfigError(
+                f"router.linger is {self.router.linger:g} s; it must be at most a third of migration.lock, "
+                f"{self.migration.lock:g} s: so long does a migrator wait that takes a lock over"
+            )
+
     @property
     def route(self) -> Migration:
         """The two topologies of the migration."""

@@ -50,7 +50,9 @@ class EmbeddedRedis:
         self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
             self._command(), cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        client: Any = Redis(host="127.0.0.1", port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        client: Any = Redis(
+            host="127.0.0.1", port=self.port, socket_timeout=None, retry=Retry(NoBackoff(), 0)
+        )
         try:
             async with asyncio.timeout(_START):
                 await self._until_ready(client)

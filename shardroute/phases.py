@@ -134,6 +134,21 @@ _INSTEAD: dict[tuple[str, Phase], str] = {
 }
 
 
+_HALF_WAY_BACK: dict[Phase, str] = {
+    Phase.DUAL_NEW: "its rollback was interrupted: `rollback` goes on with it, `complete` gives it up",
+    Phase.DUAL_OLD: "its migration was interrupted: `migrate` goes on with it, `abort` gives it up",
+}
+
+
+def check_arrived(verb: Verb, tenant: str, phase: Phase, *, synced: bool) -> None:
+    """Raises VerbRefused for a tenant that is where the verb ends, but on a way in the other direction.
+
+    Its other side is not in step, so it would be no standby.
+    """
+    if phase is verb.destination and EFFECTS[phase].dual and not synced:
+        raise VerbRefused(f"tenant {tenant!r} is in {phase}, and not in step: {_HALF_WAY_BACK[phase]}.")
+
+
 def check_verb(name: str, tenant: str, phase: Phase) -> Verb:
     """The verb, if `phase` allows it.
 

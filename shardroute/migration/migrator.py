@@ -24,7 +24,7 @@ from ..errors import (
     PreflightFailed,
     VerificationFailed,
 )
-from ..phases import EFFECTS, Phase, check_verb, step_towards
+from ..phases import EFFECTS, Phase, check_arrived, check_verb, step_towards
 from ..ports import Store
 from ..routing import Sides
 from ..shardmap import Standing
@@ -100,7 +100,9 @@ class Migrator:
         with stage_span(f"shardroute.{verb}", tenant):
             async with self.working(tenant) as work:
                 standing = await work.standing()
-                destination = check_verb(verb, tenant, standing.phase).destination
+                allowed = check_verb(verb, tenant, standing.phase)
+                check_arrived(allowed, tenant, standing.phase, synced=standing.synced)
+                destination = allowed.destination
                 assert destination is not None, f"{verb} moves nothing"
                 outcome.phase = await _Journey(work, destination, options or Options(), outcome).travel(
                     standing

@@ -49,7 +49,7 @@ class QdrantStore:
     """
 
     system = "qdrant"
-    limits = Limits(upsert_bytes=16_000_000)
+    limits = Limits(upsert_bytes=16_000_000, scan_records=256, best_upsert_records=64)
 
     def __init__(
         self,

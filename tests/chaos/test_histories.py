@@ -38,13 +38,13 @@ from tests.routing.stage import CALM, Stage, staged, until
 from tests.support.flaky import Faults
 from tests.support.world import config, record
 
-LATE = Faults(late=1.0, late_by=0.15)  # in time for the linger, which is 0.2 s
+LATE = Faults(late=1.0, late_by=0.15)  # in time for the linger, which is 0.5 s
 INFO = SessionInfo(host="here", pid=1)
 
 
 @pytest.fixture
 async def stage(redis_server: EmbeddedRedis, namespace: str) -> AsyncIterator[Stage]:
-    async with staged(redis_server.url, namespace, control=CALM, migration={"lock": 1}) as made:
+    async with staged(redis_server.url, namespace, control=CALM, migration={"lock": 1.5}) as made:
         yield made
 
 

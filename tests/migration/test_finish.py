@@ -124,3 +124,15 @@ async def test_a_tenant_declared_new_starts_on_the_new_side_in_every_process(wor
         assert "a" in await world.content("fresh", Side.NEW)
         with pytest.raises(VerbRefused, match="NEW"):
             await admin.move("migrate", "fresh")
+
+
+async def test_a_migration_that_was_interrupted_cannot_pass_for_a_rollback(world: World) -> None:
+    async with world.router() as router, world.admin() as admin:
+        await router.tenant("acme").upsert([record("a")])
+        standing = router.map.standing("acme", 0)
+        async with world.plane.locks.hold("acme", "interrupted", life=30) as lock:
+            await world.plane.maps.move("acme", 0, standing, Phase.DUAL_OLD, fence=lock.fence, max_hold=1)
+        with pytest.raises(VerbRefused, match="`migrate` goes on"):
+            await admin.move("rollback", "acme")
+        await admin.move("migrate", "acme")
+        assert await world.phase("acme") is Phase.DUAL_NEW
