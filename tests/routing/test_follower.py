@@ -112,7 +112,9 @@ async def test_a_write_that_was_cut_off_holds_the_barrier_until_it_can_no_longer
     redis_server: EmbeddedRedis, namespace: str
 ) -> None:
     async with (
-        staged(redis_server.url, namespace, control=CALM, router={"linger": 1.5}) as stage,
+        staged(
+            redis_server.url, namespace, control=CALM, router={"linger": 1.5}, migration={"lock": 6}
+        ) as stage,
         stage.router() as router,
     ):
         stage.old.shut()

@@ -64,15 +64,13 @@ async def test_a_write_in_flight_over_a_broken_lease_is_done_again_before_it_is_
 ) -> None:
     await brisk.board.walk(phase)
     async with brisk.router() as router:
+        view = router._open.view
         brisk.old.shut()
         write = asyncio.create_task(router.tenant(TENANT).upsert([record("one", 1)], timeout=20))
         await brisk.old.reached.wait()
+        before = view.lease.generation
         await brisk.world.plane.sessions.leave(router.session)
-
-        async def is_back() -> bool:
-            return router.session in await brisk.registered()
-
-        await until(is_back)
+        await until(lambda: view.lease.generation > before)
         brisk.old.open()
         await write
         assert brisk.old.writes >= 2
