@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 
+from shardroute.control import ControlPlane
 from tests.cli.conftest import Deployment
 
 
@@ -44,6 +45,17 @@ async def _filled(deployment: Deployment) -> None:
     await deployment.fill("globex", 10)
 
 
+async def _first_page(deployment: Deployment) -> None:
+    """Returns when a part of the copy would not have to be done again."""
+    plane = ControlPlane.open(deployment.config.control)
+    try:
+        async with asyncio.timeout(60):
+            while not (await plane.journal.checkpoint("acme")).copied:  # noqa: ASYNC110 - it is in Redis
+                await asyncio.sleep(0.05)
+    finally:
+        await plane.aclose()
+
+
 async def _interrupted(
     deployment: Deployment, number: signal.Signals, *arguments: str
 ) -> tuple[int | None, str, str]:
@@ -52,7 +64,7 @@ async def _interrupted(
     assert process.stderr is not None
     while b"copy 0 of 400" not in await process.stderr.readline():
         pass
-    await asyncio.sleep(0.5)
+    await _first_page(deployment)
     process.send_signal(number)
     async with asyncio.timeout(5):
         out, err = await process.communicate()
