@@ -149,7 +149,7 @@ class Cluster:
         async with httpx.AsyncClient(base_url=self.url, timeout=1.0) as client:
             while True:
                 try:
-                    (await client.put("/_faults", json=Faults(**faults).as_json())).raise_for_status()  # type: ignore[arg-type]
+                    (await client.put("/_faults", json=Faults(**faults).as_json())).raise_for_status()  # type: ignore[arg-type]  # fields by name
                 except httpx.TransportError:
                     await asyncio.sleep(0.02)
                 else:

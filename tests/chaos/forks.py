@@ -81,7 +81,7 @@ class Forks:
             if not pid:
                 return
             self._children.discard(pid)
-            print(f"ended {pid} {os.waitstatus_to_exitcode(status)}", flush=True)  # noqa: T201
+            print(f"ended {pid} {os.waitstatus_to_exitcode(status)}", flush=True)  # noqa: T201 - the answer to the test
 
     def end(self) -> None:
         for pid in self._children:

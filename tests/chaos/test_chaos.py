@@ -52,7 +52,7 @@ async def test_no_acknowledged_write_is_lost_and_nothing_deleted_comes_back(
                 end = await to_a_dual_phase(admin, tenant)
                 await quiet(config, admin, tenant)
                 complaints += await judged(case, config, stores, tenant, end)
-    print(f"seed {seed}: {case.answered} answered, {chaos.processes} routers, {chaos.verbs} verbs")  # noqa: T201
+    print(f"seed {seed}: {case.answered} answered, {chaos.processes} routers, {chaos.verbs} verbs")  # noqa: T201 - seen with -s
     assert complaints == [], "\n".join(complaints)
     assert case.answered > 50
 
