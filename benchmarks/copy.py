@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -82,6 +83,9 @@ async def rates(servers: Servers, records: int, rounds: int) -> tuple[list[Round
         await migrate(servers.raw("warm"))  # and makes the collection on the new side
         held = [_point(point) for point in await raw.points(old, 500, records)]
         width = config.copy.concurrency
+        # What is held here would be walked in a round again and again, whoever's turn it happens to be.
+        gc.collect()
+        gc.freeze()
         sample = held[:_SAMPLE]
         scan = await raw.best(lambda size: raw.scan(old, size, _SAMPLE))
         upsert = await raw.best(lambda size: raw.upsert(new, sample, size, width))

@@ -10,6 +10,7 @@ from typing import Any, Self
 from .clusters import connected
 from .config import Config
 from .control import ControlPlane, SessionState
+from .encoding import encoding_of
 from .errors import ShardrouteError, VerbRefused
 from .migration import Finisher, Migrator, Observer, Options, Outcome, Verification, session_problems
 from .phases import EFFECTS, Phase
@@ -110,7 +111,7 @@ class Admin:
 
     async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
         """What stands against moving the tenant; an empty list if nothing does. Changes nothing."""
-        await self.map()
+        await self._ready()
         return await self._migrator.plan(check_tenant(tenant), purge_target=purge_target)
 
     async def doctor(self) -> Diagnosis:
@@ -139,17 +140,17 @@ class Admin:
 
     async def move(self, verb: str, tenant: str, options: Options | None = None) -> Outcome:
         """`migrate`, `rollback`, `abort` or `complete`. Raises MigrationError and Unavailable; may be run again."""
-        await self.map()
+        await self._ready()
         return await self._migrator.run(verb, check_tenant(tenant), options)
 
     async def verify(self, tenant: str, *, repair: bool = False) -> Verification:
         """Compares every record of both sides; with `repair`, brings those that differ to the secondary."""
-        await self.map()
+        await self._ready()
         return await self._migrator.verify(check_tenant(tenant), repair=repair)
 
     async def purge(self, tenant: str) -> int:
         """Deletes the tenant's data on the cluster that it is not on; how many records."""
-        await self.map()
+        await self._ready()
         return await self._migrator.purge(check_tenant(tenant))
 
     async def touch(self, tenant: str, ids: Sequence[str]) -> int:
@@ -180,7 +181,7 @@ class Admin:
 
     async def repair(self, tenant: str) -> Outcome:
         """Ends overdue holds, reaps tokens of the dead and pays debt, without moving the tenant on."""
-        await self.map()
+        await self._ready()
         return await self._migrator.repair(check_tenant(tenant))
 
     async def evict(self, session: str) -> bool:
@@ -188,6 +189,11 @@ class Admin:
         return await self._plane.sessions.leave(session)
 
     # -- parts -------------------------------------------------------------------------------------------------
+
+    async def _ready(self) -> None:
+        """The map is there, and so are the encoders: importing one may take longer than a tenant's lock lives."""
+        await self.map()
+        encoding_of(self.config.route)
 
     async def _with_data(self, topology: Topology) -> AsyncIterator[str]:
         store = self._stores[topology.placement.cluster]

@@ -15,6 +15,12 @@ from .ports import Store
 _KINDS: dict[str, tuple[str, str, str]] = {
     "memory": ("shardroute.stores.memory", "MemoryStore", ""),
     "qdrant": ("shardroute.stores.qdrant", "QdrantStore.connect", "qdrant"),
+    "pinecone-vectors": ("shardroute.stores.pinecone_vectors", "PineconeVectorsStore.connect", "pinecone"),
+    "pinecone-documents": (
+        "shardroute.stores.pinecone_documents",
+        "PineconeDocumentsStore.connect",
+        "pinecone",
+    ),
 }
 
 

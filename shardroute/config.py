@@ -20,10 +20,19 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from .errors import ConfigError
 from .records import Metric
 from .shardmap import Migration
-from .topology import IdScheme, Placement, Tenancy, Topology
+from .topology import IdScheme, Placement, Tenancy, TenancyKind, Topology, check_encoders
 
 _Section = TypeVar("_Section")
 _ENVIRONMENT = "SHARDROUTE_"
+_ENCODING = {
+    "encoder": str,
+    "source_field": str,
+    "encoder_batch": int,
+    "encoder_concurrency": int,
+    "encoder_timeout": float,
+}
+_IN_NAMESPACES = {"pinecone-vectors", "pinecone-documents"}
+"""Kinds of cluster that keep each tenant in a namespace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +143,7 @@ class Config:
     def digest(self) -> str:
         """What every process of a namespace must agree on, as JSON: which topologies, placed how."""
         route = self.route
-        return json.dumps({"from": asdict(route.old), "to": asdict(route.new)}, sort_keys=True, default=str)
+        return json.dumps({"from": _agreed(route.old), "to": _agreed(route.new)}, sort_keys=True, default=str)
 
     @classmethod
     def load(cls, path: str | Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -169,6 +178,11 @@ class Config:
             router=_section(RouterConfig, raw.get("router", {}), "router"),
             copy=_section(CopyConfig, raw.get("copy", {}), "copy"),
         )
+
+
+def _agreed(topology: Topology) -> dict[str, Any]:
+    """Which encoder makes the vectors, and not how patiently a process of its own asks it."""
+    return {key: value for key, value in asdict(topology).items() if not key.startswith("encoder_")}
 
 
 def _tables(raw: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -219,7 +233,7 @@ def _typed(value: Any, hint: Any, path: str) -> Any:
 
 def _topology(name: str, raw: Mapping[str, Any], clusters: Mapping[str, ClusterConfig]) -> Topology:
     path = f"topologies.{name}"
-    _refuse_unknown(raw, ("shards", "placement", "dimension", "metric"), f"{path}.")
+    _refuse_unknown(raw, ("shards", "placement", "dimension", "metric", *_ENCODING), f"{path}.")
     if "placement" not in raw or "dimension" not in raw:
         raise ConfigError(f"{path} needs `placement` and `dimension`")
     return Topology(
@@ -228,6 +242,7 @@ def _topology(name: str, raw: Mapping[str, Any], clusters: Mapping[str, ClusterC
         placement=_placement(raw["placement"], f"{path}.placement", clusters),
         dimension=_typed(raw["dimension"], int, f"{path}.dimension"),
         metric=_choice(Metric, raw.get("metric", "cosine"), f"{path}.metric"),
+        **{key: _typed(raw[key], hint, f"{path}.{key}") for key, hint in _ENCODING.items() if key in raw},
     )
 
 
@@ -235,16 +250,27 @@ def _placement(raw: object, path: str, clusters: Mapping[str, ClusterConfig]) ->
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{path} must be a table")
     _refuse_unknown(
-        raw, ("cluster", "collection", "tenancy", "ids", "vector_name", "sparse_name"), f"{path}."
+        raw,
+        ("cluster", "collection", "tenancy", "ids", "vector_name", "sparse_name", "namespace"),
+        f"{path}.",
     )
     if raw.get("cluster") not in clusters:
         raise ConfigError(f"{path}.cluster is {raw.get('cluster')!r}; configured are {', '.join(clusters)}")
     values: dict[str, Any] = {key: _typed(value, str, f"{path}.{key}") for key, value in raw.items()}
+    kind = clusters[values["cluster"]].kind
     if "tenancy" in values:
         values["tenancy"] = Tenancy.parse(values["tenancy"])
+    elif kind in _IN_NAMESPACES:
+        values["tenancy"] = Tenancy(TenancyKind.NAMESPACE)
+    tenancy = values.get("tenancy", Placement("").tenancy).kind
+    if (tenancy is TenancyKind.NAMESPACE) is not (kind in _IN_NAMESPACES):
+        raise ConfigError(
+            f"{path}.tenancy is {tenancy.value!r}, and clusters.{values['cluster']} is of kind {kind!r}: "
+            f"tenancy 'namespace' goes with {' and '.join(sorted(_IN_NAMESPACES))}, and they with nothing else"
+        )
     if "ids" in values:
         values["ids"] = _choice(IdScheme, values["ids"], f"{path}.ids")
-    if "collection" not in values and values.get("tenancy", Placement("").tenancy).kind != "collection":
+    if "collection" not in values and tenancy is not TenancyKind.COLLECTION:
         values["collection"] = "shardroute"
     return Placement(**values)
 
@@ -266,6 +292,7 @@ def _migration(raw: Mapping[str, Any], topologies: Mapping[str, Topology]) -> Mi
         raise ConfigError(
             "migration: both topologies keep their records in the same collections of one cluster"
         )
+    check_encoders(topologies[migration.from_], topologies[migration.to])
     return migration
 
 

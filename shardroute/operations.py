@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from .errors import InvalidRecord
 from .ports import Change
 from .records import Record, as_vector, check_dimension, check_metadata
@@ -78,7 +80,7 @@ class Delete:
 
 def check_record(target: Target, record: Record) -> None:
     """Raises InvalidRecord if this side cannot hold the record."""
-    if record.vector is None and record.sparse_vector is None:
+    if record.vector is None and record.sparse_vector is None and target.encoder is None:
         raise InvalidRecord(f"record {record.id!r} has neither a vector nor a sparse vector")
     place = target.place
     check_dimension(record.vector, place.dimension, place.metric, what=f"record {record.id!r}")
@@ -93,7 +95,12 @@ def check_change(target: Target, change: Change) -> None:
     vector = None if change.vector is None else as_vector(change.vector)
     check_dimension(vector, place.dimension, place.metric, what=what)
     metadata = {} if change.metadata is None else check_metadata(change.metadata)
-    probe = Record(change.id, vector, metadata, change.sparse_vector)
+    # What the change leaves as it is has a vector already, and a text, where vectors are made of one.
+    there = {} if target.encoder is None else {target.encoder.source_field: ""}
+    # Null removes a key; the text cannot be removed.
+    kept = {key: value for key, value in metadata.items() if value is not None or key in there}
+    dense = np.ones(place.dimension, dtype=np.float32) if vector is None else vector
+    probe = Record(change.id, dense, {**there, **kept}, change.sparse_vector)
     reason = target.store.misfit(place, probe)
     if reason is not None:
         raise InvalidRecord(f"{what}: cluster {target.store.name!r} cannot hold it: {reason}")

@@ -80,6 +80,10 @@ class Store(Protocol):
     def limits(self) -> Limits: ...
 
     @property
+    def lag(self) -> float:
+        """Seconds after which reads see a write for certain where the cluster does not say; 0: at once."""
+
+    @property
     def can_insert_only(self) -> bool:
         """Whether `upsert(insert_only=True)` leaves records that exist as they are (rule 12)."""
 
@@ -90,7 +94,10 @@ class Store(Protocol):
         """Why this store cannot evaluate the filter, or None. Pure."""
 
     async def upsert(self, place: Place, records: Sequence[Record], *, insert_only: bool = False) -> None:
-        """Insert or replace whole records. Visible to reads when it returns. At most `limits` a call."""
+        """Insert or replace whole records. At most `limits` a call.
+
+        Visible to reads when it returns; where the store has a `lag`, after `fresh`. So for all writes.
+        """
 
     async def update(self, place: Place, changes: Sequence[Change]) -> None:
         """Partial updates; ids that are not there are passed over without effect."""
@@ -117,6 +124,15 @@ class Store(Protocol):
 
     async def count(self, place: Place, condition: Filter | None = None) -> int:
         """Exact number of records."""
+
+    async def estimate(self, place: Place) -> int:
+        """About how many records there are, in one request: for progress, not for decisions."""
+
+    async def fresh(self, place: Place) -> None:
+        """Returns once every read of the tenant sees what was acknowledged, by anyone, before the call.
+
+        At once where `lag` is 0. The wait ends with the caller's patience: cancelling it does no harm.
+        """
 
     async def purge(self, place: Place) -> None:
         """Delete every record of the tenant (and its own collection or namespace, where it has one)."""

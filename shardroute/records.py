@@ -195,7 +195,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """A nearest-neighbour query: dense, sparse or (where the store can) both."""
+    """A nearest-neighbour query: dense, sparse or (where the store can) both.
+
+    `text` stands for the vector where each side makes its own (`stores.encoded`); no other store is asked with it.
+    """
 
     vector: Vector | None
     top_k: int = 10
@@ -203,10 +206,13 @@ class Query:
     sparse_vector: SparseVector | None = None
     include_metadata: bool = True
     include_vector: bool = False
+    text: str | None = None
 
     def __post_init__(self) -> None:
-        if self.vector is None and self.sparse_vector is None:
-            raise InvalidInput("a query needs a vector, a sparse vector or both")
+        if self.vector is None and self.sparse_vector is None and self.text is None:
+            raise InvalidInput(
+                "a query needs a vector, a sparse vector or both; or `text`, where the topologies have encoders"
+            )
         if not 1 <= self.top_k <= 10_000:
             raise InvalidInput(f"top_k is {self.top_k}; it must be from 1 to 10,000")
 

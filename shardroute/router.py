@@ -13,6 +13,7 @@ from typing import Self
 from .clusters import connected
 from .config import Config
 from .control import ControlPlane
+from .encoding import encoding_of
 from .errors import ShardrouteError
 from .follower import Follower
 from .ports import Store
@@ -139,6 +140,7 @@ class _Running:
 
 @asynccontextmanager
 async def _opened(config: Config, given: Mapping[str, Store] | None) -> AsyncIterator[_Running]:
+    encoding_of(config.route)  # imports now what may take long, before there is a lease to renew
     plane = ControlPlane.open(config.control)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(plane.aclose)

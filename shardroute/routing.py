@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import telemetry as names
+from .encoding import Encoder, encoding_of
 from .phases import EFFECTS, Side
 from .ports import Store
 from .shardmap import Migration, Standing
+from .stores.encoded import EncodedStore
 from .topology import Place
 
 
@@ -22,9 +24,11 @@ class Target:
     place: Place
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """Span attributes that are the same for every request."""
+    encoder: Encoder | None = None
+    """What makes this side's vectors, where it makes its own."""
 
     @classmethod
-    def of(cls, side: Side, store: Store, place: Place) -> Target:
+    def of(cls, side: Side, store: Store, place: Place, encoder: Encoder | None = None) -> Target:
         host, port = store.address
         attributes = {
             names.DB_SYSTEM: store.system,
@@ -35,7 +39,8 @@ class Target:
             **({names.SERVER_ADDRESS: host} if host else {}),
             **({names.SERVER_PORT: port} if port else {}),
         }
-        return cls(side, store, place, attributes)
+        served = store if encoder is None else EncodedStore(store, encoder)
+        return cls(side, served, place, attributes, encoder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +66,20 @@ class Route:
 
 
 class Sides:
-    """A tenant's two targets, made once."""
+    """A tenant's two targets, made once. `encoding`: how its vectors are made; None where callers bring them."""
 
-    __slots__ = ("_targets", "shard", "tenant")
+    __slots__ = ("_targets", "encoding", "shard", "tenant")
 
     def __init__(self, tenant: str, migration: Migration, stores: Mapping[str, Store]) -> None:
         self.tenant = tenant
         self.shard = migration.old.shard(tenant)
+        self.encoding = encoding_of(migration)
+        own = self.encoding if self.encoding is not None and self.encoding.shared is None else None
+        encoders = {} if own is None else {Side.OLD: own.old, Side.NEW: own.new}
         places = {Side.OLD: migration.old.place(tenant), Side.NEW: migration.new.place(tenant)}
         self._targets = {
-            side: Target.of(side, stores[place.cluster], place) for side, place in places.items()
+            side: Target.of(side, stores[place.cluster], place, encoders.get(side))
+            for side, place in places.items()
         }
 
     def __getitem__(self, side: Side) -> Target:

@@ -33,12 +33,18 @@ HOLD_WAIT: Final = "shardroute.hold.wait_ms"
 STALE: Final = "shardroute.stale"
 DEBT: Final = "shardroute.debt"
 ATTEMPTS: Final = "shardroute.attempts"
+ENCODER: Final = "shardroute.encoder"
+TEXTS: Final = "shardroute.texts.count"
+ENCODE: Final = "shardroute.encode"  # a span
 
 duration: Final = _meter.create_histogram(
     "db.client.operation.duration",
     unit="s",
     description="Duration of requests to a cluster.",
     explicit_bucket_boundaries_advisory=[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10],
+)
+encode_duration: Final = _meter.create_histogram(
+    "shardroute.encode.duration", unit="s", description="How long encoding took, the encoder waited for."
 )
 hold_wait: Final = _meter.create_histogram(
     "shardroute.hold.wait", unit="s", description="How long writes waited for a hold to end."

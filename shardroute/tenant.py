@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, TypeVar
 
 from . import filters
+from .encoding import Encoding
 from .errors import InvalidFilter, InvalidInput, Unavailable
 from .operations import Delete, Operation, Update, Upsert
 from .phases import Phase
 from .ports import Change
 from .reads import Reader
-from .records import Match, Query, Record, SparseVector, VectorLike, as_vector, check_dimension, check_id
+from .records import (
+    EMPTY,
+    Match,
+    Query,
+    Record,
+    SparseVector,
+    VectorLike,
+    as_vector,
+    check_dimension,
+    check_id,
+)
 from .routing import Route, Sides
 from .shardmap import ShardMap
 from .view import View
@@ -22,6 +34,7 @@ from .writes import Writer
 _Answer = TypeVar("_Answer")
 _Item = TypeVar("_Item")
 
+_CATCH_UP = 10.0  # seconds beyond its lag that a cluster's reads get to catch up
 _SCAN_PAGE = 256
 
 
@@ -41,11 +54,12 @@ class Tenant:
     `TenantHeld` or `LeaseLost` (retryable) when their deadline comes first, and `MapLost`. `timeout` is in seconds.
     """
 
-    __slots__ = ("_cached", "_reader", "_sides", "_view", "_writer", "name")
+    __slots__ = ("_cached", "_encoding", "_reader", "_sides", "_view", "_writer", "name")
 
     def __init__(self, sides: Sides, view: View, reader: Reader, writer: Writer) -> None:
         self.name = sides.tenant
         self._sides = sides
+        self._encoding = sides.encoding
         self._view = view
         self._reader = reader
         self._writer = writer
@@ -71,10 +85,23 @@ class Tenant:
         """Inserts or replaces whole records; of several with one id the last counts.
 
         More than a cluster takes at once go in several requests: if one fails, those before it have been written.
+        Where the topologies have encoders, the vectors are made here and records bring none.
         """
-        unique = {record.id: record for record in records}
-        for batch in _batches(list(unique.values()), self._largest("upsert_records")):
+        unique = list({record.id: record for record in records}.values())
+        if self._encoding is not None:
+            await self._upsert_encoded(self._encoding, unique, timeout)
+            return
+        for batch in _batches(unique, self._largest("upsert_records")):
             await self._write(Upsert(batch), timeout)
+
+    async def _upsert_encoded(
+        self, encoding: Encoding, records: Sequence[Record], timeout: float | None
+    ) -> None:
+        for record in records:
+            encoding.check(f"record {record.id!r}", record.vector)
+        for batch in _batches(records, self._largest("upsert_records")):
+            encoded, left = await _timed(encoding.records(batch), timeout)
+            await self._write(Upsert(encoded), left)
 
     async def update(
         self,
@@ -88,7 +115,8 @@ class Tenant:
     ) -> None:
         """Changes what is given and leaves the rest; metadata is merged key by key. An unknown id has no effect.
 
-        With `filter`, the metadata of all records that match on the primary at this moment.
+        With `filter`, the metadata of all records that match on the primary at this moment. Where the topologies have
+        encoders, changing the text changes the vector.
         """
         if metadata is None and vector is None and sparse_vector is None:
             raise InvalidInput("update needs metadata, a vector or a sparse vector to set")
@@ -96,7 +124,10 @@ class Tenant:
             raise InvalidInput(
                 "update by filter sets metadata only: one vector for many records is surely a mistake"
             )
-        async for ids in self._chosen(None if id is None else [id], filter):
+        if self._encoding is not None:
+            self._encoding.check("update", vector)
+            vector, timeout = await _timed(self._encoding.changed(metadata or EMPTY), timeout)
+        async for ids in self._chosen(None if id is None else [id], filter, timeout):
             changes = [Change(record_id, metadata, vector, sparse_vector) for record_id in ids]
             await self._write(Update(changes), timeout)
 
@@ -107,10 +138,13 @@ class Tenant:
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
         timeout: float | None = None,
     ) -> None:
-        """Deletes by id, or what matches `filter` on the primary at this moment. Unknown ids are passed over."""
+        """Deletes by id, or what matches `filter` on the primary at this moment. Unknown ids are passed over.
+
+        By `filter` where reads lag behind writes (Pinecone), it first waits for them: for the cluster's `lag`.
+        """
         if isinstance(ids, str):
             raise InvalidInput(f"delete takes a list of ids, not the string {ids!r}")
-        async for batch in self._chosen(None if ids is None else list(ids), filter):
+        async for batch in self._chosen(None if ids is None else list(ids), filter, timeout):
             await self._write(Delete(batch), timeout)
 
     def _write(self, operation: Operation, timeout: float | None) -> Awaitable[None]:
@@ -120,22 +154,26 @@ class Tenant:
         return min([int(getattr(target.store.limits, limit)) for target in self._route().targets])
 
     async def _chosen(
-        self, ids: Sequence[str] | None, condition: Mapping[str, Any] | None
+        self, ids: Sequence[str] | None, condition: Mapping[str, Any] | None, timeout: float | None
     ) -> AsyncIterator[Sequence[str]]:
         """The ids to write, in batches: those given, or those that match on the primary."""
         if (ids is None) == (condition is None):
             raise InvalidInput("give either ids or a filter")
         largest = self._largest("delete_ids")
         if ids is None:
-            ids = await self._matching(condition)
+            ids = await self._matching(condition, timeout)
         for batch in _batches(list(dict.fromkeys(map(check_id, ids))), largest):
             yield batch
 
-    async def _matching(self, condition: Mapping[str, Any] | None) -> list[str]:
+    async def _matching(self, condition: Mapping[str, Any] | None, timeout: float | None) -> list[str]:
         if filters.parse(condition) is None:
             raise InvalidFilter(
                 "an empty filter would match every record; name the ids, or purge the tenant", path=""
             )
+        primary = self._route().primary
+        if primary.store.lag:  # what was written a moment ago matches as well
+            patience = _CATCH_UP + 2 * primary.store.lag if timeout is None else timeout
+            await _within(primary.store.fresh(primary.place), patience)
         return [record.id async for record in self.scan(filter=condition, vectors=False)]
 
     # -- reads -----------------------------------------------------------------------------------------------
@@ -144,6 +182,7 @@ class Tenant:
         self,
         vector: VectorLike | None = None,
         *,
+        text: str | None = None,
         top_k: int = 10,
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
         sparse_vector: SparseVector | None = None,
@@ -151,13 +190,24 @@ class Tenant:
         include_vector: bool = False,
         timeout: float | None = None,
     ) -> list[Match]:
-        """The nearest records, best first. Scores: cosine and dot as they are, euclidean the distance (L2)."""
+        """The nearest records, best first. Scores: cosine and dot as they are, euclidean the distance (L2).
+
+        `text` instead of a vector where the topologies have encoders; where these differ, nothing else will do.
+        """
+        if text is not None or self._encoding is not None:
+            (vector, text), timeout = await _timed(_asked(self._encoding, vector, text), timeout)
         route = self._route()
         place = route.primary.place
         dense = None if vector is None else as_vector(vector)
         check_dimension(dense, place.dimension, place.metric, what="query")
         query = Query(
-            dense, top_k, self._condition(route, filter), sparse_vector, include_metadata, include_vector
+            dense,
+            top_k,
+            self._condition(route, filter),
+            sparse_vector,
+            include_metadata,
+            include_vector,
+            text,
         )
         call = self._reader.read("query", route, route.primary.store.query(place, query))
         return await (call if timeout is None else _within(call, timeout))
@@ -235,6 +285,27 @@ class Tenant:
                         f"cluster {target.store.name!r} cannot evaluate it: {reason}", path=""
                     )
         return condition
+
+
+async def _asked(
+    encoding: Encoding | None, vector: VectorLike | None, text: str | None
+) -> tuple[VectorLike | None, str | None]:
+    if encoding is None:
+        raise InvalidInput(
+            "a query by `text` needs topologies with an encoder (topologies.NAME.encoder); give a vector"
+        )
+    if text is not None and not isinstance(text, str):
+        raise InvalidInput(f"a query's text must be a string, not {type(text).__name__}")
+    return await encoding.asked(vector, text)
+
+
+async def _timed(call: Awaitable[_Answer], timeout: float | None) -> tuple[_Answer, float | None]:
+    """The answer, and what is left of the timeout."""
+    if timeout is None:
+        return await call, None
+    began = monotonic()
+    answer = await _within(call, timeout)
+    return answer, max(0.0, timeout - (monotonic() - began))
 
 
 async def _within(call: Awaitable[_Answer], timeout: float) -> _Answer:

@@ -18,6 +18,7 @@ _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~:-]{0,127}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _AMBIGUOUS = re.compile(r"\{shard\}[\d{]|[\d}]\{shard\}")
 _COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~-]{0,254}")
+_ENCODER = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def check_tenant(tenant: object) -> str:
@@ -64,7 +65,10 @@ class IdScheme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How the shards of a topology lie on a cluster; ``{shard}`` and ``{tenant}`` are filled in."""
+    """How the shards of a topology lie on a cluster; ``{shard}`` and ``{tenant}`` are filled in.
+
+    `namespace`: what a tenant's namespace is called, with tenancy `namespace`.
+    """
 
     cluster: str
     collection: str = "{tenant}"
@@ -72,6 +76,7 @@ class Placement:
     ids: IdScheme = IdScheme.MAPPED
     vector_name: str = ""
     sparse_name: str = ""
+    namespace: str = "{tenant}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +92,31 @@ class Place:
     sparse_name: str
     dimension: int
     metric: Metric
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """`shards` shards, placed alike, holding vectors of one dimension and metric."""
+    """`shards` shards, placed alike, holding vectors of one dimension and metric.
+
+    `encoder`: the function that makes the vectors, ``module:function``, of the metadata field `source_field`;
+    empty where the caller brings vectors. It gets `encoder_batch` texts at most, is called `encoder_concurrency`
+    times at once at most in one process, and may take `encoder_timeout` seconds for a call.
+    """
 
     name: str
     shards: int
     placement: Placement
     dimension: int
     metric: Metric = Metric.COSINE
+    encoder: str = ""
+    source_field: str = ""
+    encoder_batch: int = 64
+    encoder_concurrency: int = 4
+    encoder_timeout: float = 30.0
 
     def __post_init__(self) -> None:
+        self._check_encoder()
         if self.shards < 1:
             raise ConfigError(f"topologies.{self.name}.shards is {self.shards}; it must be 1 or more")
         if self.dimension < 1:
@@ -115,6 +132,11 @@ class Topology:
                 f"topologies.{self.name}: collection {pattern!r} needs a character that is no digit beside "
                 "{shard}: without one, two tenants could share a collection"
             )
+        if self.placement.namespace.count("{tenant}") != 1 or "{shard}" in self.placement.namespace:
+            raise ConfigError(
+                f"topologies.{self.name}: namespace {self.placement.namespace!r} must name {{tenant}}, once, "
+                "and no other placeholder"
+            )
         per_tenant = "{tenant}" in self.placement.collection
         if per_tenant is not (self.placement.tenancy.kind is TenancyKind.COLLECTION):
             raise ConfigError(
@@ -122,6 +144,22 @@ class Topology:
                 f"{self.placement.tenancy.kind}: '{{tenant}}' goes into the collection's name with "
                 "tenancy 'collection', and only then"
             )
+
+    def _check_encoder(self) -> None:
+        path = f"topologies.{self.name}"
+        if self.encoder and not _ENCODER.fullmatch(self.encoder):
+            raise ConfigError(f"{path}.encoder is {self.encoder!r}; expected 'module:function'")
+        if bool(self.encoder) is not bool(self.source_field):
+            missing, given = ("source_field", "encoder") if self.encoder else ("encoder", "source_field")
+            raise ConfigError(f"{path}.{missing} is missing: {given} needs it")
+        for key in ("encoder_batch", "encoder_concurrency", "encoder_timeout"):
+            if getattr(self, key) <= 0:
+                raise ConfigError(f"{path}.{key} is {getattr(self, key)}; it must be above 0")
+
+    @property
+    def encoding(self) -> tuple[str, str] | None:
+        """What a record's vector is made by, and of which field; None where the caller brings it."""
+        return (self.encoder, self.source_field) if self.encoder else None
 
     def shard(self, tenant: str) -> int:
         return shard_of(tenant, self.shards)
@@ -153,4 +191,20 @@ class Topology:
             sparse_name=placement.sparse_name,
             dimension=self.dimension,
             metric=self.metric,
+            namespace=placement.namespace.replace("{tenant}", tenant),
+        )
+
+
+def check_encoders(old: Topology, new: Topology) -> None:
+    """Raises ConfigError if a record that goes from one to the other could not get its vector there."""
+    if bool(old.encoder) is not bool(new.encoder):
+        without, having = (old, new) if new.encoder else (new, old)
+        raise ConfigError(
+            f"topologies.{without.name}.encoder is missing, and topologies.{having.name} has one: dual writes, debt "
+            "and a rollback bring records both ways, so both sides must make their own vectors"
+        )
+    if old.encoder and old.encoder == new.encoder and old.dimension != new.dimension:
+        raise ConfigError(
+            f"topologies.{new.name}.dimension is {new.dimension}, and topologies.{old.name} has {old.dimension} "
+            f"with the same encoder, {old.encoder!r}: an encoder gives vectors of one dimension"
         )

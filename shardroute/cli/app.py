@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -16,7 +16,7 @@ from .. import __version__
 from ..migration import Options
 from . import looking, verbs
 from .exits import Exit
-from .options import COMMON, Common, Ids, Parallel, Repair, Tenant, Tenants, Yes, flag
+from .options import COMMON, Common, Ids, Parallel, Repair, Tenant, Tenants, Yes, every, flag
 from .running import perform
 
 app = App(
@@ -52,20 +52,21 @@ def status(*tenants: Tenants, common: Common = COMMON) -> int:
 @app.command
 def plan(
     *tenants: Tenants,
+    everyone: Annotated[bool, every("All that have not begun to move.")] = False,
     purge_target: Annotated[bool, flag("Plan for `migrate --purge-target`.")] = False,
     parallel: Parallel = 2,
     common: Common = COMMON,
 ) -> int:
     """Find out what stands against moving tenants. Changes nothing."""
-    return perform(common, verbs.plan(tenants, purge_target=purge_target, parallel=parallel))
+    return perform(
+        common, verbs.plan(tenants, everyone=everyone, purge_target=purge_target, parallel=parallel)
+    )
 
 
 @app.command
 def migrate(
     *tenants: Tenants,
-    everyone: Annotated[
-        bool, Parameter(name="--all", negative=(), show_default=False, help="All that have not crossed yet.")
-    ] = False,
+    everyone: Annotated[bool, every("All that have not crossed yet.")] = False,
     purge_target: Annotated[bool, flag("First delete what the new cluster holds of them.")] = False,
     no_verify: Annotated[bool, flag("Cross without comparing.")] = False,
     empty: Annotated[bool, flag("Move tenants that have no records as well.")] = False,
@@ -84,14 +85,21 @@ def migrate(
 
 
 @app.command
-def verify(*tenants: Tenants, repair: Repair = False, parallel: Parallel = 2, common: Common = COMMON) -> int:
+def verify(
+    *tenants: Tenants,
+    everyone: Annotated[bool, every("All that are on two clusters.")] = False,
+    repair: Repair = False,
+    parallel: Parallel = 2,
+    common: Common = COMMON,
+) -> int:
     """Compare every record of both sides. Differences end in exit code 3."""
-    return perform(common, verbs.verify(tenants, repair=repair, parallel=parallel))
+    return perform(common, verbs.verify(tenants, everyone=everyone, repair=repair, parallel=parallel))
 
 
 @app.command
 def rollback(
     *tenants: Tenants,
+    everyone: Annotated[bool, every("All that have crossed and are not completed.")] = False,
     verify: Annotated[bool, flag("Compare every record before crossing back, in step or not.")] = False,
     purge_target: Annotated[bool, flag("From NEW: first delete what the old cluster still holds.")] = False,
     yes: Yes = False,
@@ -103,20 +111,30 @@ def rollback(
     From DUAL_NEW it takes a moment; from NEW every record is copied back and compared.
     """
     options = Options(purge_target=purge_target, verify_synced=verify)
-    return perform(common, verbs.rollback(tenants, options=options, yes=yes, parallel=parallel))
+    return perform(
+        common, verbs.rollback(tenants, everyone=everyone, options=options, yes=yes, parallel=parallel)
+    )
 
 
 @app.command
-def abort(*tenants: Tenants, common: Common = COMMON) -> int:
+def abort(
+    *tenants: Tenants,
+    everyone: Annotated[bool, every("All that are being moved and have not crossed.")] = False,
+    common: Common = COMMON,
+) -> int:
     """Stop moving tenants that have not crossed: the old cluster alone again."""
-    return perform(common, verbs.move("abort", tenants, options=Options(), columns=verbs.MOVED, parallel=2))
+    return perform(common, verbs.move("abort", tenants, everyone=everyone, columns=verbs.MOVED, parallel=2))
 
 
 @app.command
-def complete(*tenants: Tenants, common: Common = COMMON) -> int:
+def complete(
+    *tenants: Tenants,
+    everyone: Annotated[bool, every("All that have crossed.")] = False,
+    common: Common = COMMON,
+) -> int:
     """End the move of tenants that have crossed: the new cluster alone."""
     return perform(
-        common, verbs.move("complete", tenants, options=Options(), columns=verbs.MOVED, parallel=2)
+        common, verbs.move("complete", tenants, everyone=everyone, columns=verbs.MOVED, parallel=2)
     )
 
 
@@ -127,9 +145,14 @@ def finish(*, common: Common = COMMON) -> int:
 
 
 @app.command
-def purge(*tenants: Tenants, yes: Yes = False, common: Common = COMMON) -> int:
+def purge(
+    *tenants: Tenants,
+    everyone: Annotated[bool, every("All that are completed: their old data.")] = False,
+    yes: Yes = False,
+    common: Common = COMMON,
+) -> int:
     """Delete tenants' data on the cluster that they are not on."""
-    return perform(common, verbs.purge(tenants, yes=yes))
+    return perform(common, verbs.purge(tenants, everyone=everyone, yes=yes))
 
 
 @app.command
@@ -152,9 +175,14 @@ def touch(tenant: Tenant, *ids: Ids, common: Common = COMMON) -> int:
     return perform(common, verbs.touch(tenant, ids), clusters=False)
 
 
+Kind = Literal["qdrant", "pinecone-vectors", "pinecone-documents"]
+
+
 @app.command
 def demo(
     *,
+    source: Annotated[Kind, Parameter(name="--from", help="Kind of the cluster that tenants leave.")] = "qdrant",
+    target: Annotated[Kind, Parameter(name="--to", help="Kind of the cluster that they go to.")] = "qdrant",
     report: Annotated[Path, Parameter(metavar="PATH", help="Where the report goes.")] = Path("demo-report.json"),
     tenants: Annotated[int | None, Parameter(metavar="N", validator=Number(gte=1), help="How many tenants.")] = None,
     seconds: Annotated[
@@ -165,7 +193,9 @@ def demo(
     """Move tenants between two servers on this machine, under traffic, and check every write at the end."""
     from ..demo import Plan, run_demo
 
-    chosen: dict[str, Any] = {"tenants": tenants, "before": seconds, "after": seconds}
+    chosen: dict[str, Any] = {
+        "source": source, "target": target, "tenants": tenants, "before": seconds, "after": seconds
+    }  # fmt: skip
     plan = Plan(**{key: value for key, value in chosen.items() if value is not None})
     try:
         return asyncio.run(run_demo(report, json, plan))

@@ -47,6 +47,11 @@ Parallel = Annotated[
 ]
 
 
+def every(text: str) -> Parameter:
+    """`--all` instead of names; `text` says which those are."""
+    return Parameter(name="--all", negative=(), show_default=False, help=text)
+
+
 def flag(text: str) -> Parameter:
     """A switch that has no opposite."""
     return Parameter(negative=(), show_default=False, help=text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -48,13 +48,18 @@ PLANNED: tuple[Column, ...] = (
 )
 
 _NOT_MOVED_YET = tuple(phase for phase in LINE if phase.rank < Phase.DUAL_NEW.rank)
+_ON_TWO_CLUSTERS = tuple(phase for phase in LINE if phase not in (Phase.OLD, Phase.NEW))
 
-
-def names(tenants: Sequence[str]) -> list[str]:
-    """The tenants, each once. Raises InvalidTenant; InvalidInput if there are none."""
-    if not tenants:
-        raise InvalidInput("which tenants? Name one or more")
-    return [check_tenant(tenant) for tenant in dict.fromkeys(tenants)]
+ALL: Mapping[str, Sequence[Phase]] = {
+    "plan": (Phase.OLD,),
+    "migrate": _NOT_MOVED_YET,
+    "verify": _ON_TWO_CLUSTERS,
+    "rollback": (Phase.HOLD_NEW, Phase.DUAL_NEW),
+    "abort": (Phase.DUAL_OLD, Phase.HOLD_OLD),
+    "complete": (Phase.DUAL_NEW,),
+    "purge": (Phase.NEW,),
+}
+"""In which phases tenants are that a verb with --all takes."""
 
 
 # -- the commands --------------------------------------------------------------------------------------------------
@@ -64,7 +69,7 @@ def migrate(tenants: Sequence[str], *, everyone: bool, options: Options, yes: bo
     """All of them, or all that have not crossed yet."""
 
     async def command(run: Run, admin: Admin) -> None:
-        chosen = await _chosen(admin, tenants, everyone=everyone)
+        chosen = await _chosen(admin, "migrate", tenants, everyone=everyone)
         if options.purge_target and not yes:
             await confirm_purge_target(run, admin, chosen)
         await _several(run, chosen, _mover(admin, "migrate", options), COPIED, parallel)
@@ -72,11 +77,13 @@ def migrate(tenants: Sequence[str], *, everyone: bool, options: Options, yes: bo
     return command
 
 
-def rollback(tenants: Sequence[str], *, options: Options, yes: bool, parallel: int) -> Command:
-    """Those named."""
+def rollback(
+    tenants: Sequence[str], *, everyone: bool, options: Options, yes: bool, parallel: int
+) -> Command:
+    """All of them, or all that have crossed and are not completed."""
 
     async def command(run: Run, admin: Admin) -> None:
-        chosen = names(tenants)
+        chosen = await _chosen(admin, "rollback", tenants, everyone=everyone)
         if options.purge_target and not yes:
             await confirm_purge_target(run, admin, chosen)
         await _several(run, chosen, _mover(admin, "rollback", options), COPIED, parallel)
@@ -85,17 +92,18 @@ def rollback(tenants: Sequence[str], *, options: Options, yes: bool, parallel: i
 
 
 def move(
-    verb: str, tenants: Sequence[str], *, options: Options, columns: Sequence[Column], parallel: int
+    verb: str, tenants: Sequence[str], *, everyone: bool, columns: Sequence[Column], parallel: int
 ) -> Command:
     """`abort` or `complete`."""
 
     async def command(run: Run, admin: Admin) -> None:
-        await _several(run, names(tenants), _mover(admin, verb, options), columns, parallel)
+        chosen = await _chosen(admin, verb, tenants, everyone=everyone)
+        await _several(run, chosen, _mover(admin, verb, Options()), columns, parallel)
 
     return command
 
 
-def verify(tenants: Sequence[str], *, repair: bool, parallel: int) -> Command:
+def verify(tenants: Sequence[str], *, everyone: bool, repair: bool, parallel: int) -> Command:
     """Differences that were not repaired end in exit code 3."""
 
     async def command(run: Run, admin: Admin) -> None:
@@ -104,18 +112,19 @@ def verify(tenants: Sequence[str], *, repair: bool, parallel: int) -> Command:
             found = await admin.verify(tenant, repair=repair)
             return _verified(tenant, found, repair=repair, seconds=time.monotonic() - began)
 
-        await _several(run, names(tenants), one, VERIFIED, parallel)
+        chosen = await _chosen(admin, "verify", tenants, everyone=everyone)
+        await _several(run, chosen, one, VERIFIED, parallel)
         for row in run.document["results"]:
             _tell_differences(run, row)
 
     return command
 
 
-def purge(tenants: Sequence[str], *, yes: bool) -> Command:
+def purge(tenants: Sequence[str], *, everyone: bool, yes: bool) -> Command:
     """Asks first, saying what goes."""
 
     async def command(run: Run, admin: Admin) -> None:
-        chosen = names(tenants)
+        chosen = await _chosen(admin, "purge", tenants, everyone=everyone)
         if not yes:
             await confirm_purge(run, admin, chosen)
 
@@ -129,7 +138,7 @@ def purge(tenants: Sequence[str], *, yes: bool) -> Command:
     return command
 
 
-def plan(tenants: Sequence[str], *, purge_target: bool, parallel: int) -> Command:
+def plan(tenants: Sequence[str], *, everyone: bool, purge_target: bool, parallel: int) -> Command:
     """Problems end in exit code 1."""
 
     async def command(run: Run, admin: Admin) -> None:
@@ -137,7 +146,8 @@ def plan(tenants: Sequence[str], *, purge_target: bool, parallel: int) -> Comman
             problems = await admin.plan(tenant, purge_target=purge_target)
             return {"tenant": tenant, "ready": not problems, "problems": problems}
 
-        await _several(run, names(tenants), one, PLANNED, parallel)
+        chosen = await _chosen(admin, "plan", tenants, everyone=everyone)
+        await _several(run, chosen, one, PLANNED, parallel)
         if not all(row["ready"] for row in run.document["results"]):
             run.exits.append(Exit.FAILED)
 
@@ -153,7 +163,7 @@ def touch(tenant: str, ids: Sequence[str]) -> Command:
         async def one(name: str) -> Row:
             return {"tenant": name, "noted": await admin.touch(name, wanted)}
 
-        await _several(run, names([tenant]), one, TOUCHED, 1)
+        await _several(run, [check_tenant(tenant)], one, TOUCHED, 1)
         if wanted and any(not row["noted"] for row in run.document["results"]):
             run.screen.note(f"{tenant} is on one cluster only: nothing has to be copied again")
 
@@ -201,12 +211,15 @@ def _summarize(run: Run) -> None:
     run.screen.aside(f"{words}, {failed} failed" if failed else words)
 
 
-async def _chosen(admin: Admin, tenants: Sequence[str], *, everyone: bool) -> list[str]:
+async def _chosen(admin: Admin, verb: str, tenants: Sequence[str], *, everyone: bool) -> list[str]:
+    """The tenants, each once. Raises InvalidTenant; InvalidInput if there are none."""
     if everyone and tenants:
         raise InvalidInput("either tenants by name or --all, not both")
-    if not everyone and not tenants:
+    if everyone:
+        return await admin.tenants(ALL[verb])
+    if not tenants:
         raise InvalidInput("which tenants? Name one or more, or say --all")
-    return await admin.tenants(_NOT_MOVED_YET) if everyone else names(tenants)
+    return [check_tenant(tenant) for tenant in dict.fromkeys(tenants)]
 
 
 def _mover(admin: Admin, verb: str, options: Options) -> Verb:

@@ -91,7 +91,12 @@ class Journal:
 
     async def open_window(self, tenant: str, fence: int) -> int:
         """Before reading from the primary in order to write to the secondary (rule 7)."""
-        return int(_held(tenant, await self._scripts.run("open", tenant, fence)))
+        return (await self.open_windows(tenant, fence, 1))[0]
+
+    async def open_windows(self, tenant: str, fence: int, count: int) -> range:
+        """Several at once, oldest first; each is to be closed."""
+        last = int(_held(tenant, await self._scripts.run("open", tenant, fence, count)))
+        return range(last - count + 1, last + 1)
 
     async def close_window(
         self,

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from .kinds import KINDS
 from .plan import Plan
 from .story import run_demo
 
@@ -20,9 +21,14 @@ def main() -> int:
     parser.add_argument(
         "--tenants", type=int, default=Plan().tenants, help="how many modules (default %(default)s)"
     )
+    for option, role in (("--from", "source"), ("--to", "target")):
+        parser.add_argument(
+            option, dest=role, choices=KINDS, default="qdrant", help="kind of cluster (default %(default)s)"
+        )
     given = parser.parse_args()
+    plan = Plan(source=given.source, target=given.target, tenants=given.tenants)
     try:
-        return asyncio.run(run_demo(given.report, given.json, Plan(tenants=given.tenants)))
+        return asyncio.run(run_demo(given.report, given.json, plan))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _INTERRUPTED
 

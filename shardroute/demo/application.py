@@ -21,6 +21,7 @@ from . import corpus
 from .evidence import Evidence
 from .folder import Folder
 from .keys import keys_of
+from .lag import lags_of
 from .plan import Plan
 from .traffic import Latencies, Reader, Watched, Writer
 
@@ -41,11 +42,12 @@ class Application:
 
     async def run(self) -> None:
         """Traffic until `stop`; requests under way are finished."""
+        lags = lags_of(self.router)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._report())
             for tenant in self.corpus:
                 watched = Watched(
-                    self.router.tenant(tenant), self.corpus[tenant], self.evidence, self.latencies
+                    self.router.tenant(tenant), self.corpus[tenant], self.evidence, self.latencies, lags
                 )
                 writer, reader = self._writer(watched), self._reader(watched)
                 tasks.create_task(self._again(writer.write, writer.pause))

@@ -48,7 +48,7 @@ class Dashboard:
     def _title(self, width: int) -> Text:
         progress = self._progress
         right = f"{progress.seconds:.0f} s"
-        left = Text.assemble(("shardroute demo", "bold"), "  ", progress.title)
+        left = Text.assemble(("shardroute demo", "bold"), "  ", (progress.pair, "cyan"), "  ", progress.title)
         left.truncate(width - len(right) - 1, overflow="ellipsis", pad=True)
         return left + Text(f" {right}", style="dim")
 

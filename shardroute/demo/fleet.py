@@ -24,7 +24,7 @@ async def move_all(world: World, corpus: Corpus, plan: Plan, progress: Progress)
 
     async def admin() -> None:
         for batch in batches:
-            await _run(world, "migrate", batch, progress)
+            await _run(world, "migrate", batch, progress, parallel=plan.parallel)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(plan.admins):
@@ -44,8 +44,10 @@ def _batches(tenants: Sequence[str], size: int) -> list[Sequence[str]]:
     return [tenants[start : start + size] for start in range(0, len(tenants), size)]
 
 
-async def _run(world: World, verb: str, tenants: Sequence[str], progress: Progress) -> None:
-    answer = await world.admin(verb, *tenants)
+async def _run(
+    world: World, verb: str, tenants: Sequence[str], progress: Progress, *, parallel: int = 1
+) -> None:
+    answer = await world.admin(verb, *tenants, "--parallel", str(parallel))
     progress.moves.hear(verb, answer)
     for result in answer["results"]:
         progress.tell(_in_words(verb, result))

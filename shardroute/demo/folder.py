@@ -17,6 +17,10 @@ class Folder:
         return self.path / "shardroute.toml"
 
     @property
+    def api_key(self) -> Path:
+        return self.path / "api-key"
+
+    @property
     def plan(self) -> Path:
         return self.path / "plan.json"
 

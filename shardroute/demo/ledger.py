@@ -7,6 +7,9 @@ which attempt put it there. Times are CLOCK_MONOTONIC's, which all processes of 
 The rule: seen may be what an attempt put there, if the attempt had begun when the look ended and, when the look
 began, no other acknowledged attempt had followed it. B follows A if B began after A was acknowledged. An attempt
 that was never acknowledged may take effect at any time, or never.
+
+A look at a cluster whose reads lag behind writes is judged as if it had begun earlier, by its lag and no more. At the
+end, when the clusters have been given the time to catch up, nothing lags.
 """
 
 from __future__ import annotations
@@ -66,7 +69,10 @@ class Attempt(NamedTuple):
 
 
 class Look(NamedTuple):
-    """One read of a key. Both fields are None where nothing was found."""
+    """One read of a key. Both fields are None where nothing was found.
+
+    `lag`: seconds that reads of the cluster that was asked may be behind writes.
+    """
 
     key: Key
     began: float
@@ -74,6 +80,7 @@ class Look(NamedTuple):
     version: int | None
     base: int | None
     final: bool = False
+    lag: float = 0.0
 
 
 class Fault(StrEnum):
@@ -124,14 +131,14 @@ def judge_one(history: Sequence[Attempt], look: Look) -> Finding | None:
     for field, seen in ((Field.VERSION, look.version), (Field.BASE, look.base)):
         setting = [attempt for attempt in history if field in _SETS[attempt.verb]]
         possible = [attempt for attempt in setting if attempt.began <= look.ended]
-        allowed = _allowed(possible, look.began)
+        allowed = _allowed(possible, look.began - look.lag)
         if seen not in allowed:
             return Finding(_fault(possible, seen, allowed), look, field, tuple(allowed))
     return None
 
 
 def _allowed(possible: Sequence[Attempt], at: float) -> list[int | None]:
-    """What may be seen by a look that begins at `at`. Before the first acknowledged attempt: nothing is there."""
+    """What may be seen of what was true at `at` or later. Before the first acknowledged attempt: nothing is there."""
     settled = [
         attempt for attempt in possible if attempt.acknowledged is not None and attempt.acknowledged <= at
     ]

@@ -6,18 +6,25 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..errors import InvalidInput
+from .kinds import KINDS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Durations in seconds.
+    """Durations in seconds. Raises InvalidInput for an unknown kind.
 
+    `source`, `target`: kinds of the cluster that tenants are moved from, and to.
     `most`: documents of one tenant. `workers`: application processes. `before`, `after`: traffic alone.
     `write_pause`, `read_pause`: of each writer and reader, of which a worker has one for each tenant.
     `haste`: how many times faster a tenant's writers and readers are while it is under way.
+    `lag`: the longest that reads of a cluster are behind writes, where they are.
     `copy_rate`: records of a tenant that are copied a second, so that a move lasts long enough to be met by writes.
     `batch`: tenants that one admin process moves; `admins`: admin processes at a time.
     """
 
+    source: str = "qdrant"
+    target: str = "qdrant"
     tenants: int = 28
     most: int = 400
     workers: int = 2
@@ -26,10 +33,26 @@ class Plan:
     write_pause: float = 1.5
     read_pause: float = 1.2
     haste: float = 10.0
+    lag: float = 1.0
     copy_rate: float = 60.0
     batch: int = 7
     admins: int = 2
     seed: int = 20260701
+
+    def __post_init__(self) -> None:
+        for kind in (self.source, self.target):
+            if kind not in KINDS:
+                raise InvalidInput(f"{kind!r} is not a kind of cluster; known are {', '.join(KINDS)}")
+
+    @property
+    def lagging(self) -> bool:
+        """Whether reads are behind writes on either cluster."""
+        return KINDS[self.source].lags or KINDS[self.target].lags
+
+    @property
+    def parallel(self) -> int:
+        """Tenants that one admin process moves at a time: more where it mostly waits for reads."""
+        return 4 if self.lagging else 2
 
     def save(self, path: Path) -> None:
         """For the other processes."""

@@ -74,8 +74,13 @@ class Moves:
 
 @dataclass(slots=True)
 class Progress:
-    """Everything, for the screen. `events` are lines for whoever does not look at a table."""
+    """Everything, for the screen. `events` are lines for whoever does not look at a table.
 
+    `source`, `target`: kinds of the cluster that tenants are moved from, and to.
+    """
+
+    source: str = "qdrant"
+    target: str = "qdrant"
     tenants: Sequence[str] = ()
     records: Mapping[str, int] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)
@@ -84,6 +89,10 @@ class Progress:
     moves: Moves = field(default_factory=Moves)
     events: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def pair(self) -> str:
+        return f"{self.source} → {self.target}"
 
     @property
     def seconds(self) -> float:

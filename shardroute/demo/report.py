@@ -18,10 +18,13 @@ from .progress import Progress
 class Report:
     """The demo is a success only with all tenants moved and the four bad counts 0. Latencies in milliseconds.
 
+    `from_` (in the file `from`), `to`: kinds of the two clusters.
     `looks`: how often a record was read and held against the writes that were acknowledged.
     `problems`: in words, what a bad count is made of, the first of each kind.
     """
 
+    from_: str
+    to: str
     tenants: int
     tenants_moved: int
     records_copied: int
@@ -55,13 +58,15 @@ class Report:
         path.write_text(self.as_json() + "\n")
 
     def as_json(self) -> str:
-        return json.dumps(asdict(self), indent=2)
+        return json.dumps({name.rstrip("_"): value for name, value in asdict(self).items()}, indent=2)
 
 
 def summed_up(progress: Progress, verdict: Verdict) -> Report:
     """From what the processes told and what the audit found."""
     counts, moves = verdict.counts, progress.moves
     return Report(
+        from_=progress.source,
+        to=progress.target,
         tenants=len(progress.tenants),
         tenants_moved=verdict.moved,
         records_copied=moves.copied,

@@ -88,6 +88,7 @@ def show_outcome(console: Console, report: Report, path: Path) -> None:
 def _rows(report: Report) -> list[tuple[str, str | Text]]:
     moved = f"{report.tenants_moved} of {report.tenants}, {report.rolled_back} rolled back and moved again"
     return [
+        ("clusters", f"{report.from_} → {report.to}"),
         ("tenants moved", moved),
         ("records copied", f"{report.records_copied:,}"),
         ("traffic", f"{report.reads:,} reads, {report.writes:,} writes, {report.deletes:,} deletes"),

@@ -17,6 +17,7 @@ from .applications import applications
 from .audit import Verdict, audit, on_new
 from .evidence import Evidence
 from .fleet import move_all, watched
+from .lag import lags_of
 from .loading import load, make_collection
 from .plan import Plan
 from .progress import Progress
@@ -33,10 +34,11 @@ async def run_demo(
     `json_output`: the report goes to stdout too, and everything else to stderr.
     """
     console = Console(stderr=json_output, highlight=False)
-    progress = Progress()
+    plan = plan or Plan()
+    progress = Progress(plan.source, plan.target)
     try:
         async with _ended_by_sigterm(), shown(console, progress):
-            outcome = await play(plan or Plan(), progress)
+            outcome = await play(plan, progress)
     except ShardrouteError as error:
         console.print(f"[bold red]error:[/] {error}", soft_wrap=True)
         return 1
@@ -49,9 +51,11 @@ async def run_demo(
 
 async def play(plan: Plan, progress: Progress) -> Report:
     """The run itself."""
-    progress.now("reading the standard library's docstrings; starting a Valkey and two clusters")
+    progress.now(
+        f"reading the standard library's docstrings; starting a Valkey and two clusters, {progress.pair}"
+    )
     reading = asyncio.create_task(asyncio.to_thread(corpus.standard_library, plan.tenants, most=plan.most))
-    async with world(plan.copy_rate) as there:
+    async with world(plan) as there:
         held = await reading
         await _prepare(there, held, plan, progress)
         evidence = await _fill(there, held, plan, progress)
@@ -74,7 +78,9 @@ async def _fill(there: World, held: corpus.Corpus, plan: Plan, progress: Progres
         f"loading {sum(progress.records.values()):,} docstrings of {len(held)} modules, a tenant each"
     )
     async with Router(there.config) as router:
-        return await load(router, held, plan.workers)
+        evidence = await load(router, held, plan.workers)
+        await _caught_up(router, progress)
+        return evidence
 
 
 async def _under_traffic(there: World, held: corpus.Corpus, plan: Plan, progress: Progress) -> Evidence:
@@ -94,12 +100,21 @@ async def _check(
 ) -> Verdict:
     """With the old cluster gone, if nobody should need it any more: what is read then is on the new one."""
     async with Router(there.config) as router:
+        await _caught_up(router, progress)
         if all(on_new(router.tenant(tenant)) for tenant in held):
             await there.old.stop()
             progress.now("the old cluster is switched off; checking every write on the new one")
         else:
             progress.now("not all tenants have moved; checking every write where they are")
         return await audit(router, held, plan.workers, evidence)
+
+
+async def _caught_up(router: Router, progress: Progress) -> None:
+    """After this, reads show everything: nobody writes, and no cluster lags for longer."""
+    lag = max(lags_of(router).values())
+    if lag:
+        progress.now(f"waiting {lag:g} s, until reads have caught up")
+        await asyncio.sleep(lag)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Sequence
 from random import Random
 from typing import TypeVar
 
+from ..phases import EFFECTS
 from ..records import Match, Record
 from ..tenant import Tenant
 from .contents import flaw, number, written
@@ -15,6 +16,7 @@ from .corpus import Document
 from .encoder import encode
 from .evidence import STAGE_OF, Evidence, Stage
 from .keys import LOADED, Keys, untouched, version
+from .lag import Lags
 from .ledger import Attempt, Key, Look, Verb, judge_one
 from .plan import Plan
 
@@ -42,30 +44,43 @@ class Watched:
     """A tenant whose requests are timed, counted and looked through for what is not the tenant's."""
 
     def __init__(
-        self, tenant: Tenant, documents: Sequence[Document], evidence: Evidence, latencies: Latencies
+        self,
+        tenant: Tenant,
+        documents: Sequence[Document],
+        evidence: Evidence,
+        latencies: Latencies,
+        lags: Lags,
     ) -> None:
         self.name = tenant.name
         self.documents = documents
         self.evidence = evidence
         self._tenant = tenant
         self._latencies = latencies
+        self._lags = lags
 
     @property
     def stage(self) -> Stage:
         return STAGE_OF[self._tenant.phase]
 
+    @property
+    def _lag(self) -> float:
+        """Of the cluster that a read which begins now is sent to."""
+        return self._lags[EFFECTS[self._tenant.phase].primary]
+
     # -- reads -----------------------------------------------------------------------------------------------
 
     async def look(self, ids: Sequence[str]) -> list[Look]:
         """What is there under these ids; an empty list if the request failed."""
-        began = time.monotonic()
+        began, lag = time.monotonic(), self._lag
         found = await self._read("fetch", self._tenant.fetch(ids))
         if found is None:
             return []
         ended = time.monotonic()
         for record in found.values():
             self._examine(record)
-        looks = [_look(self.name, record_id, began, ended, found.get(record_id)) for record_id in ids]
+        looks = [
+            _look(Key(self.name, record_id), began, ended, found.get(record_id), lag) for record_id in ids
+        ]
         self.evidence.looks += looks
         return looks
 
@@ -137,8 +152,8 @@ class Watched:
             self.evidence.counts.writes += 1
 
 
-def _look(tenant: str, record_id: str, began: float, ended: float, record: Record | None) -> Look:
-    return Look(Key(tenant, record_id), began, ended, number(record, "version"), number(record, "base"))
+def _look(key: Key, began: float, ended: float, record: Record | None, lag: float) -> Look:
+    return Look(key, began, ended, number(record, "version"), number(record, "base"), lag=lag)
 
 
 class Writer:

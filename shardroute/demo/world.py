@@ -15,36 +15,30 @@ from typing import Any
 from ..config import Config
 from ..embedded import EmbeddedRedis, embedded_redis
 from ..errors import ShardrouteError
-from ..testing.qdrant import QdrantProcess
+from ..testing.serving import ChildServer
 from .child import Child, child
-from .encoder import DIMENSION
 from .folder import Folder
+from .kinds import KINDS, Cluster, lines
+from .plan import Plan
 
-_NEW_SHARDS = 4
+_HOLD = 2.0  # seconds, where reads do not lag
+_HOLD_LAGS = 3  # more of them for each second of lag, which a hold that finds debt waits for
 _CONFIGURATION = """\
 [control]
 url = "{redis}"
 namespace = "demo"
 
 [clusters.old]
-kind = "qdrant"
-url = "{old}"
-
+kind = "{source}"
+{old}
 [clusters.new]
-kind = "qdrant"
-url = "{new}"
-
+kind = "{target}"
+{new}
 [topologies.v1]
-shards = 1
-dimension = {dimension}
-metric = "cosine"
-placement = {{ cluster = "old", collection = "docs", tenancy = "payload:tenant" }}
+{v1}
 
 [topologies.v2]
-shards = {shards}
-dimension = {dimension}
-metric = "cosine"
-placement = {{ cluster = "new", collection = "docs_{{shard}}", tenancy = "payload:tenant" }}
+{v2}
 
 [copy]
 rate = {rate}
@@ -53,6 +47,7 @@ page = 64
 [migration]
 from = "v1"
 to = "v2"
+max_hold = {hold}
 """
 
 
@@ -62,8 +57,8 @@ class World:
 
     folder: Folder
     redis: EmbeddedRedis
-    old: QdrantProcess
-    new: QdrantProcess
+    old: ChildServer
+    new: ChildServer
     numbers: Iterator[int]
 
     @property
@@ -95,15 +90,33 @@ class World:
 
 
 @asynccontextmanager
-async def world(copy_rate: float) -> AsyncIterator[World]:
-    """Started when it is entered; gone, with all its processes and files, at the end. `copy_rate`: records a second."""
+async def world(plan: Plan) -> AsyncIterator[World]:
+    """Started when it is entered; gone, with all its processes and files, at the end."""
     async with AsyncExitStack() as stack:
         folder = Folder(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shardroute-demo-"))))
-        old, new = QdrantProcess(), QdrantProcess()
+        folder.api_key.write_text("made-up")
         redis = await stack.enter_async_context(embedded_redis())
-        await asyncio.gather(stack.enter_async_context(old), stack.enter_async_context(new))
-        configuration = _CONFIGURATION.format(
-            redis=redis.url, old=old.url, new=new.url, dimension=DIMENSION, shards=_NEW_SHARDS, rate=copy_rate
+        old, new = await asyncio.gather(
+            *(
+                stack.enter_async_context(KINDS[kind].start(plan.lag, folder.api_key))
+                for kind in (plan.source, plan.target)
+            )
         )
-        folder.config.write_text(configuration)
-        yield World(folder, redis, old, new, count(1))
+        folder.config.write_text(configuration(plan, redis.url, old, new))
+        yield World(folder, redis, old.server, new.server, count(1))
+
+
+def configuration(plan: Plan, redis: str, old: Cluster, new: Cluster) -> str:
+    """The file of the whole deployment, as TOML."""
+    source, target = KINDS[plan.source], KINDS[plan.target]
+    return _CONFIGURATION.format(
+        redis=redis,
+        source=plan.source,
+        target=plan.target,
+        old=lines(old.options),
+        new=lines(new.options),
+        v1=source.topology("old"),
+        v2=target.topology("new", shards=target.shards),
+        rate=plan.copy_rate,
+        hold=_HOLD + _HOLD_LAGS * plan.lag * plan.lagging,
+    )

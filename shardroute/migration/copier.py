@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from .. import telemetry as names
@@ -22,6 +23,7 @@ from .batches import BatchSize
 from .observer import Stage
 from .patience import in_order
 from .spans import batch_span
+from .windows import Windows
 from .work import Work
 
 
@@ -50,9 +52,14 @@ class Copier:
         checkpoint = await self._resume_from()
         total = await work.patience.read(self._source.store.name, self._count)
         work.observer.stage(work.tenant, Stage.COPY, total, checkpoint.copied)
-        pages = self._pages(checkpoint.cursor)
-        async for read in in_order(pages, self._write, work.config.copy.concurrency):
-            checkpoint = await self._commit(read, checkpoint)
+        concurrency = work.config.copy.concurrency
+        async with (
+            aclosing(Windows(work, self._source)) as windows,
+            aclosing(in_order(self._pages(windows, checkpoint.cursor), self._write, concurrency)) as written,
+        ):
+            async for read in written:
+                checkpoint = await self._commit(read, checkpoint)
+            await windows.close_unused()
         return checkpoint.copied
 
     async def _resume_from(self) -> Checkpoint:
@@ -61,12 +68,12 @@ class Copier:
         return found if found.epoch == self._standing.epoch else Checkpoint(epoch=self._standing.epoch)
 
     async def _count(self) -> int:
-        return await self._source.store.count(self._source.place)
+        return await self._source.store.estimate(self._source.place)
 
-    async def _pages(self, cursor: str | None) -> AsyncIterator[_Read]:
+    async def _pages(self, windows: Windows, cursor: str | None) -> AsyncIterator[_Read]:
         source, size = self._source, self._work.config.copy.page or self._source.store.limits.scan_records
         while True:
-            window = await self._work.open_window()
+            window = await windows.next()
             page = await self._work.patience.read(source.store.name, lambda: _scan(source, cursor, size))
             yield _Read(window, page)
             if (cursor := page.cursor) is None:

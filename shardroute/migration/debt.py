@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from ..control import Window
 from ..routing import Target
@@ -13,6 +14,7 @@ from .observer import Stage
 from .work import Work
 
 _BATCH = 256
+_LAGGING_BATCH = 1000  # where every batch waits until the primary's reads have caught up
 _PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, while every id left is in flight
 
 
@@ -29,28 +31,51 @@ class Payer:
         Writes that keep overlapping make new debt for as long as they come: only a hold ends that.
         `quiet`: waits for the tokens of writes in flight as well, as a crossing must (rule 10).
         """
-        work, loop = self._work, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         until, idle = loop.time() + patience, 0
-        left = await self._left()
-        work.observer.stage(work.tenant, Stage.DEBT, left.debt)
+        left = await self._announced()
         while (left.debt > enough or (quiet and left.tokens)) and loop.time() < until:
-            idle = 0 if await self._pay_some() else min(idle + 1, len(_PAUSES))
+            idle = 0 if await self._pay_some(until - loop.time()) else min(idle + 1, len(_PAUSES))
             if idle:
                 await asyncio.sleep(_PAUSES[idle - 1])
             left = await self._left()
+        return left
+
+    async def pay_most(self, patience: float) -> Journal:
+        """Before a hold: pays until one request pays the rest, or what is left gets no less.
+
+        Where reads lag, a hold with any debt lasts that long, so that all of it should go before; but ids that are
+        written all the time are debt again after every round.
+        """
+        if not self._primary.store.lag:
+            return await self.pay(patience, enough=_BATCH // 4)
+        left, before = await self._announced(), math.inf
+        while 0 < left.debt < before:
+            before = left.debt
+            await self._pay_some(patience)
+            left = await self._left()
+        return left
+
+    async def _announced(self) -> Journal:
+        left = await self._left()
+        self._work.observer.stage(self._work.tenant, Stage.DEBT, left.debt)
         return left
 
     async def _left(self) -> Journal:
         await self._work.plane.journal.reap(self._work.tenant)
         return await self._work.plane.journal.counts(self._work.tenant)
 
-    async def _pay_some(self) -> int:
-        """One batch; how many marks went."""
+    async def _pay_some(self, patience: float) -> int:
+        """One batch; how many marks went: none, if the primary's reads do not catch up within `patience` seconds."""
         work = self._work
-        ids = await work.plane.journal.some_debt(work.tenant, _BATCH)
+        batch = _LAGGING_BATCH if self._primary.store.lag else _BATCH
+        ids = await work.plane.journal.some_debt(work.tenant, batch)
         if not ids:
             return 0
         window = await work.open_window()
+        if not await work.fresh(self._primary, patience=patience):
+            await work.look(window, [])
+            return 0
         await bring(work, self._primary, self._secondary, ids)
         stayed = await work.plane.journal.close_window(work.tenant, work.fence, window, Window.PAY, ids)
         paid = len(ids) - len(stayed)

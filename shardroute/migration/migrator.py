@@ -40,7 +40,7 @@ from .work import Work
 
 _PAUSE = 0.002  # seconds before a refused move is tried again
 _CATCH_UP = 15.0  # seconds that debt is chased while writes keep making new debt
-_ENOUGH = 64  # ids of debt that may be left for the hold: one request pays them
+_ROUNDS = 3
 _PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER", "TOKENS", "DEBT"})
 """Refusals that another try may not meet."""
 
@@ -141,7 +141,7 @@ class Migrator:
             store, place = unused.store, unused.place
             if await work.patience.read(store.name, lambda: store.describe(place)) is None:
                 return 0
-            count = await work.patience.read(store.name, lambda: store.count(place))
+            count = await work.patience.read(store.name, lambda: store.estimate(place))
             work.observer.stage(tenant, Stage.PURGE, count)
             await work.patience.write(store.name, lambda: store.purge(place))
             work.step("purged")
@@ -156,7 +156,7 @@ class Migrator:
             standing = await work.standing()
             await _barrier(work, standing)
             if EFFECTS[standing.phase].dual:
-                left = await Payer(work, standing).pay(_CATCH_UP)
+                left = await Payer(work, standing).pay(_catch_up(work, standing))
                 if left.debt:
                     raise MigrationError(
                         f"tenant {tenant!r}: {left.debt} ids of debt are still being written"
@@ -246,13 +246,13 @@ class _Journey:
     async def _before_hold(self, standing: Standing) -> None:
         """Copied, compared, and as good as no debt: the hold is then as short as the last of it."""
         work = self._work
-        await self._rest()
+        await self._rest(standing)
         if not standing.synced:
             with stage_span("shardroute.copy", work.tenant):
                 self._outcome.copied = await Copier(work, standing).copy()
             await work.plane.maps.mark_synced(work.tenant, work.shard, standing, fence=work.fence)
             work.step("synced")
-        await Payer(work, standing).pay(_CATCH_UP, enough=_ENOUGH)
+        await Payer(work, standing).pay_most(_catch_up(work, standing))
         wanted = self._options.verify and (self._options.verify_synced or not standing.synced)
         if wanted and not self._outcome.compared:
             with stage_span("shardroute.verification", work.tenant):
@@ -261,7 +261,7 @@ class _Journey:
                 verification.compared,
                 len(verification.differing),
             )
-            await Payer(work, standing).pay(_CATCH_UP, enough=_ENOUGH)
+            await Payer(work, standing).pay_most(_catch_up(work, standing))
 
     async def _before_leaving_hold(self, standing: Standing) -> None:
         await Payer(self._work, standing).pay(self._work.config.migration.max_hold, quiet=True)
@@ -272,17 +272,26 @@ class _Journey:
         ("held", "held"): _before_leaving_hold,
     }
 
-    async def _rest(self) -> None:
+    async def _rest(self, standing: Standing) -> None:
         """Before another cut-over: if the last one ran out, what was in its way gets time to end."""
         attempts = self._work.config.migration.attempts
         if self._holds >= attempts:
             raise MigrationError(
                 f"tenant {self._work.tenant!r}: {attempts} cut-overs did not end within "
                 f"{self._work.config.migration.max_hold:g} s each; it stays where it was and may be tried again. "
-                "`shardroute doctor` shows what is in the way."
+                f"{self._in_the_way(standing)}"
             )
         if self._holds:
             await asyncio.sleep(min(0.2 * 2**self._holds, 5.0))
+
+    def _in_the_way(self, standing: Standing) -> str:
+        primary, hold = self._work.pair(standing)[0].store, self._work.config.migration.max_hold
+        if primary.lag >= hold:
+            return (
+                f"Reads of cluster {primary.name!r} lag behind writes by up to {primary.lag:g} s, which the debt of a "
+                "hold has to wait for: set migration.max_hold above it, or lag lower if you have measured it."
+            )
+        return "`shardroute doctor` shows what is in the way."
 
     # -- the move itself ---------------------------------------------------------------------------------------
 
@@ -321,6 +330,11 @@ class _Journey:
             self._held_since = None
 
 
+def _catch_up(work: Work, standing: Standing) -> float:
+    """Seconds for paying debt outside of a hold; where reads lag, time for several rounds."""
+    return _CATCH_UP + _ROUNDS * work.pair(standing)[0].store.lag
+
+
 async def _barrier(work: Work, standing: Standing) -> None:
     await acknowledged(work.plane, work.tenant, standing, timeout=work.config.migration.barrier)
     work.step(f"barrier of {standing.phase}")
@@ -336,7 +350,7 @@ async def verify_and_repair(work: Work, standing: Standing) -> Verification:
     for start in range(0, len(differing), 1000):
         await work.plane.journal.mark(work.tenant, work.shard, differing[start : start + 1000])
     work.step("differences marked")
-    await Payer(work, standing).pay(_CATCH_UP)
+    await Payer(work, standing).pay(_catch_up(work, standing))
     after = await verifier.look_again(differing, Verification())
     if after.differing:
         raise VerificationFailed(work.tenant, len(after.differing), after.examples())

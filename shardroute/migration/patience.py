@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import stamina
 
@@ -33,6 +32,10 @@ class Patience:
     async def read(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer, asked for up to eight times. Raises the last error."""
         return await self._again(lambda: self._once(cluster, call))
+
+    async def ask(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """As `read`, for what takes as long as it takes: each attempt ends by itself, or by the caller's timeout."""
+        return await self._again(call)
 
     async def _again(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
         async for attempt in stamina.retry_context(
@@ -83,20 +86,31 @@ def _backoff(error: Exception) -> bool | float:
 
 async def in_order(
     source: AsyncIterator[_Item], work: Callable[[_Item], Awaitable[_Result]], concurrency: int
-) -> AsyncIterator[_Result]:
-    """The results of `work` on each item, in the order of the items, up to `concurrency` of them under way.
+) -> AsyncGenerator[_Result, None]:
+    """The results of `work` on each item, in the order of the items.
 
-    The next item is read while earlier ones are worked on. A failure cancels what is under way.
+    Up to `concurrency` items are under way, until their results are taken, and one more is read ahead; the reading
+    waits for nothing else. A failure comes in its item's turn. It, or closing, cancels what is under way.
     """
-    under_way: deque[asyncio.Task[_Result]] = deque()
-    try:
+    under_way: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
+    slots = asyncio.Semaphore(concurrency)
+
+    async def read() -> None:
         async for item in source:
-            under_way.append(asyncio.ensure_future(work(item)))
-            if len(under_way) >= concurrency:
-                yield await under_way.popleft()
-        while under_way:
-            yield await under_way.popleft()
+            await slots.acquire()
+            under_way.put_nowait(asyncio.ensure_future(work(item)))
+
+    reader = asyncio.ensure_future(read())
+    reader.add_done_callback(under_way.put_nowait)
+    try:
+        while (task := await under_way.get()) is not reader:
+            yield await task
+            slots.release()
+        await reader
     finally:
-        for task in under_way:
+        left: list[asyncio.Future[Any]] = [reader]
+        while not under_way.empty():
+            left.append(under_way.get_nowait())
+        for task in left:
             task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)

@@ -25,6 +25,7 @@ async def problems(
     found += await _mismatch(work, source)
     found += await _mismatch(work, target)
     found += _disagreement(source, target)
+    found += [problem for side in (source, target) for problem in await _mute(work, side)]
     if not found and not empty:
         found += await _nothing_to_move(work, source)
     if not found and not purge_target:
@@ -66,6 +67,9 @@ async def _mismatch(work: Work, target: Target) -> list[str]:
 
 
 def _disagreement(source: Target, target: Target) -> list[str]:
+    """A vector that is carried over has to fit. Where each side makes its own, none is."""
+    if target.encoder is not None:
+        return []
     old, new = source.place, target.place
     if old.dimension != new.dimension:
         return [f"{old.dimension} dimensions on cluster {old.cluster!r}, {new.dimension} on {new.cluster!r}"]
@@ -74,16 +78,39 @@ def _disagreement(source: Target, target: Target) -> list[str]:
     return []
 
 
-async def _count(work: Work, target: Target) -> int:
+async def _mute(work: Work, target: Target) -> list[str]:
+    """The encoder of a side that makes its own vectors, tried on a text of ours."""
+    encoder = target.encoder
+    if encoder is None:
+        return []
+    try:
+        await work.patience.ask(lambda: encoder.vectors(["shardroute"]))
+    except ShardrouteError as error:
+        return [str(error)]
+    return []
+
+
+async def _is_empty(work: Work, target: Target) -> bool:
     store, place = target.store, target.place
     if await work.patience.read(store.name, lambda: store.describe(place)) is None:
-        return 0
-    return await work.patience.read(store.name, lambda: store.count(place))
+        return True
+    page = await work.patience.read(store.name, lambda: store.scan(place, limit=1, vectors=False))
+    return not page.records and page.cursor is None
+
+
+async def _surely(work: Work, target: Target, *, empty: bool) -> bool:
+    """Whether the tenant has no record there, or has one; reads that lag are asked once more before they accuse."""
+    if await _is_empty(work, target) is not empty:
+        return False
+    if not target.store.lag:
+        return True
+    await work.fresh(target)
+    return await _is_empty(work, target) is empty
 
 
 async def _nothing_to_move(work: Work, source: Target) -> list[str]:
     """Most likely a misspelt name, which would get a record in the map for nothing."""
-    if await _count(work, source):
+    if not await _surely(work, source, empty=True):
         return []
     return [
         f"cluster {source.store.name!r} has no record of it; if the name is right, `--empty` moves it all the same"
@@ -91,11 +118,11 @@ async def _nothing_to_move(work: Work, source: Target) -> list[str]:
 
 
 async def _leftovers(work: Work, target: Target) -> list[str]:
-    left = await _count(work, target)
-    if not left:
+    if not await _surely(work, target, empty=False):
         return []
+    count = await work.patience.read(target.store.name, lambda: target.store.count(target.place))
     return [
-        f"cluster {target.store.name!r} holds {left} records of the tenant already; "
+        f"cluster {target.store.name!r} holds {count} records of the tenant already; "
         "`--purge-target` deletes them first, if they are leftovers"
     ]
 
@@ -103,7 +130,7 @@ async def _leftovers(work: Work, target: Target) -> list[str]:
 async def _misfits(work: Work, source: Target, target: Target) -> list[str]:
     """Every record, against what the target can hold."""
     store, place = source.store, source.place
-    total = await work.patience.read(store.name, lambda: store.count(place))
+    total = await work.patience.read(store.name, lambda: store.estimate(place))
     work.observer.stage(work.tenant, Stage.PREFLIGHT, total)
     found: list[str] = []
     cursor, count = None, 0

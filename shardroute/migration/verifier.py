@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ..ports import Page
-from ..records import Record, difference
+from ..records import Metric, Record, difference
 from ..routing import Target
 from ..shardmap import Standing
+from ..topology import Place
 from .observer import Stage
 from .patience import in_order
 from .spans import batch_span
 from .work import Work
 
 _LOOKS = 4
+_LOOKS_OF_LAG = 2  # each waits until reads have caught up
 _LOOK_PAUSE = 0.05  # seconds, doubled from look to look
 _KEPT = 20  # differences that are named; all are counted
 
@@ -46,8 +48,9 @@ class Verifier:
     async def verify(self) -> Verification:
         """Compares everything. Raises ClusterUnavailable, ClusterRejected, LockLost."""
         work = self._work
+        await work.fresh(self._primary, self._secondary)
         total = await work.patience.read(
-            self._primary.store.name, lambda: self._primary.store.count(self._primary.place)
+            self._primary.store.name, lambda: self._primary.store.estimate(self._primary.place)
         )
         work.observer.stage(work.tenant, Stage.VERIFY, total)
         result = Verification()
@@ -67,7 +70,8 @@ class Verifier:
     async def look_again(self, suspects: Iterable[str], result: Verification) -> Verification:
         """Counts those that still differ while nobody writes them; the rest are unsettled after a few looks."""
         waiting = sorted(set(suspects))
-        for look in range(_LOOKS):
+        lag = self._primary.store.lag or self._secondary.store.lag
+        for look in range(_LOOKS_OF_LAG if lag else _LOOKS):
             if not waiting:
                 break
             if look:
@@ -82,6 +86,7 @@ class Verifier:
     async def _look(self, ids: list[str], result: Verification) -> list[str]:
         """One look at some ids; those that somebody touched meanwhile, so that nothing can be said of them."""
         window = await self._work.open_window()
+        await self._work.fresh(self._primary, self._secondary)
         ours, theirs = await asyncio.gather(
             self._fetch(self._primary, ids), self._fetch(self._secondary, ids)
         )
@@ -131,8 +136,25 @@ class Verifier:
     def _compare(self, ours: Record | None, theirs: Record | None) -> str | None:
         if ours is None or theirs is None:
             return None if ours is theirs else f"missing on the {self._absent_side(ours)} side"
+        if self._secondary.encoder is not None:
+            return own_vector_misfit(theirs, self._secondary.place) or difference(
+                without_vector(ours), without_vector(theirs), Metric.DOT
+            )
         metrics = {self._primary.place.metric, self._secondary.place.metric}
         return difference(ours, theirs, min(metrics))  # cosine, the more forgiving, comes first
 
     def _absent_side(self, ours: Record | None) -> str:
         return (self._primary if ours is None else self._secondary).side.value
+
+
+def own_vector_misfit(record: Record, place: Place) -> str | None:
+    """What shows that a vector is not of its side's own model, or None. Vectors of two models do not compare."""
+    if record.vector is None:
+        return "vector: there is none"
+    if record.vector.size != place.dimension:
+        return f"vector: {record.vector.size} dimensions instead of {place.dimension}"
+    return None if record.vector.any() else "vector: all of it is zero"
+
+
+def without_vector(record: Record) -> Record:
+    return Record.trusted(record.id, None, record.metadata, record.sparse_vector)

@@ -38,6 +38,7 @@ class MemoryStore:
     system = "memory"
     address: tuple[str, int | None] = ("", None)
     limits = Limits()
+    lag = 0.0
     can_insert_only = True
 
     def __init__(
@@ -143,6 +144,12 @@ class MemoryStore:
         if condition is None:
             return len(table.held)
         return sum(matches(condition, metadata) for metadata, _ in table.held.values())
+
+    async def estimate(self, place: Place) -> int:
+        return await self.count(place)
+
+    async def fresh(self, place: Place) -> None:
+        """Reads see every write at once."""
 
     async def purge(self, place: Place) -> None:
         self._tables.pop((place.collection, place.tenant), None)

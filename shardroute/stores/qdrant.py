@@ -49,7 +49,8 @@ class QdrantStore:
     """
 
     system = "qdrant"
-    limits = Limits(upsert_bytes=16_000_000, scan_records=256, best_upsert_records=64)
+    lag = 0.0
+    limits = Limits(upsert_bytes=16_000_000, scan_records=512, best_upsert_records=64)
 
     def __init__(
         self,
@@ -65,9 +66,8 @@ class QdrantStore:
         self._client = client
         self._owns_client = owns_client
         self._requests = Requests(name, client, request_timeout, read_consistency, write_ordering)
-        options = client.init_options
-        self._local = options["location"] == ":memory:" or options["path"] is not None
-        self.address = ("", None) if self._local else _address(options)
+        self._local = self._requests.local
+        self.address = ("", None) if self._local else _address(client.init_options)
         self._version: tuple[int, int] | None = None
 
     @classmethod
@@ -146,9 +146,9 @@ class QdrantStore:
         if _shares_ids(place):
             await self._refuse_foreign(place, batch)
 
-    async def _refuse_foreign(self, place: Place, batch: Sequence[models.PointStruct]) -> None:
+    async def _refuse_foreign(self, place: Place, batch: Sequence[points.Point]) -> None:
         """Raises ClusterRejected if the filter kept a write off another tenant's point."""
-        ids = [_id(point) for point in batch]
+        ids = [point["id"] for point in batch]
         held = await self._requests.retrieve(place, ids, payload=points.tenant_payload(place), vectors=False)
         foreign = [str(point.id) for point in held if not points.belongs(place, point.payload)]
         if foreign:
@@ -244,6 +244,12 @@ class QdrantStore:
         own = within(place, condition=condition)
         return await self._reached(place, self._requests.count(place, own), 0)
 
+    async def estimate(self, place: Place) -> int:
+        return await self.count(place)
+
+    async def fresh(self, place: Place) -> None:
+        """Writes are waited for, so reads see them; with replicas, as `read_consistency` says."""
+
     async def purge(self, place: Place) -> None:
         """With tenancy `collection` the collection goes, with `shard_key` the shard key."""
         if place.tenancy.kind is TenancyKind.COLLECTION:
@@ -315,7 +321,7 @@ def _shares_ids(place: Place) -> bool:
     return place.ids is IdScheme.NATIVE and tenant_field(place.tenancy) is not None
 
 
-def _id(point: models.Record | models.PointStruct) -> points.PointId:
+def _id(point: models.Record) -> points.PointId:
     return point.id if isinstance(point.id, int) else str(point.id)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from qdrant_client import models
@@ -21,7 +21,6 @@ from ..records import (
     Record,
     SparseVector,
     Vector,
-    VectorLike,
     as_vector,
 )
 from ..topology import IdScheme, Place, TenancyKind
@@ -31,6 +30,17 @@ ID_KEY = f"{RESERVED_PREFIX}_id"
 """Payload key of a record's own id, where the point's id is derived from it (`ids = "mapped"`)."""
 
 PointId = int | str
+Vectors = Vector | dict[str, Vector | SparseVector]
+"""A point's vectors by name; one unnamed vector by itself."""
+
+
+class Point(TypedDict):
+    """A point under the names that it has in Qdrant's JSON, its vectors still arrays."""
+
+    id: PointId
+    vector: Vectors
+    payload: dict[str, Any]
+
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
@@ -89,11 +99,8 @@ def metadata_misfit(place: Place, metadata: Metadata) -> str | None:
     return None
 
 
-def to_point(place: Place, record: Record) -> models.PointStruct:
-    """The point of a record. Raises InvalidRecord if it does not fit.
-
-    `model_construct`: the values are checked, and pydantic would look at every float again.
-    """
+def to_point(place: Place, record: Record) -> Point:
+    """The point of a record. Raises InvalidRecord if it does not fit."""
     if (reason := misfit(place, record)) is not None:
         raise InvalidRecord(f"record {record.id!r}: {reason}")
     payload = dict(record.metadata)
@@ -101,24 +108,38 @@ def to_point(place: Place, record: Record) -> models.PointStruct:
         payload[field] = place.tenant
     if place.ids is IdScheme.MAPPED:
         payload[ID_KEY] = record.id
+    held = point_id(place, record.id)
+    assert held is not None, "misfit looked"
+    return {
+        "id": held,
+        "vector": _to_vectors(place, record.vector, record.sparse_vector),
+        "payload": payload,
+    }
+
+
+def _to_vectors(place: Place, dense: Vector | None, sparse: SparseVector | None) -> Vectors:
+    if dense is not None and sparse is None and not place.vector_name:
+        return dense
+    named: dict[str, Vector | SparseVector] = {} if dense is None else {place.vector_name: dense}
+    if sparse is not None:
+        named[place.sparse_name] = sparse
+    return named
+
+
+def to_struct(point: Point) -> models.PointStruct:
+    """The same for qdrant-client. `model_construct`: pydantic would look at every float again."""
     return models.PointStruct.model_construct(
-        id=point_id(place, record.id),
-        vector=to_vectors(place, record.vector, record.sparse_vector),
-        payload=payload,
+        id=point["id"], vector=_in_lists(point["vector"]), payload=point["payload"]
     )
 
 
-def to_vectors(
-    place: Place, vector: VectorLike | None, sparse: SparseVector | None
-) -> list[float] | dict[str, Any]:
-    """Vectors by name; one unnamed vector by itself."""
-    dense = None if vector is None else as_vector(vector).tolist()
-    if dense is not None and sparse is None and not place.vector_name:
-        return list(dense)
-    named: dict[str, Any] = {} if dense is None else {place.vector_name: dense}
-    if sparse is not None:
-        named[place.sparse_name] = to_sparse(sparse)
-    return named
+def _in_lists(vectors: Vectors) -> Any:
+    if not isinstance(vectors, dict):
+        return vectors.tolist()
+    return {
+        name: to_sparse(vector) if isinstance(vector, SparseVector) else vector.tolist()
+        for name, vector in vectors.items()
+    }
 
 
 def shard_key(place: Place) -> str | None:
@@ -139,11 +160,15 @@ def set_payload(place: Place, held: PointId, metadata: Metadata) -> models.SetPa
 
 def update_vectors(place: Place, changes: Iterable[tuple[PointId, Change]]) -> models.UpdateVectorsOperation:
     moved = [
-        models.PointVectors(id=held, vector=to_vectors(place, change.vector, change.sparse_vector))
-        for held, change in changes
+        models.PointVectors(id=held, vector=_in_lists(_moved(place, change))) for held, change in changes
     ]
     update = models.UpdateVectors(points=moved, update_filter=within(place), shard_key=shard_key(place))
     return models.UpdateVectorsOperation(update_vectors=update)
+
+
+def _moved(place: Place, change: Change) -> Vectors:
+    dense = None if change.vector is None else as_vector(change.vector)
+    return _to_vectors(place, dense, change.sparse_vector)
 
 
 def to_sparse(sparse: SparseVector) -> models.SparseVector:

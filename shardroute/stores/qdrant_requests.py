@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from qdrant_client import AsyncQdrantClient, models
 
@@ -12,7 +12,17 @@ from ..records import Query
 from ..topology import Place
 from .qdrant_errors import About, QdrantRejected, request
 from .qdrant_filters import json_key
-from .qdrant_points import PointId, new_collection, shard_key, to_sparse, wanted_payload, wanted_vectors
+from .qdrant_json import upsert_body
+from .qdrant_points import (
+    Point,
+    PointId,
+    new_collection,
+    shard_key,
+    to_sparse,
+    to_struct,
+    wanted_payload,
+    wanted_vectors,
+)
 
 
 class Requests:
@@ -34,21 +44,36 @@ class Requests:
         self._timeout = timeout
         self._consistency = consistency
         self._ordering = ordering
+        options = client.init_options
+        self.local = options["location"] == ":memory:" or options["path"] is not None
+        self._rest = not self.local and not options["prefer_grpc"]
 
     async def upsert(
-        self, place: Place, batch: list[models.PointStruct], own: models.Filter | None, insert_only: bool
+        self, place: Place, batch: Sequence[Point], own: models.Filter | None, insert_only: bool
     ) -> None:
         """`own`: which of the points that exist may be replaced; None for any."""
+        mode = models.UpdateMode.INSERT_ONLY if insert_only else None
         async with request(self._cluster, self._timeout):
+            if self._rest:
+                return await self._upsert_body(place, upsert_body(batch, shard_key(place), own, mode))
             await self._client.upsert(
                 place.collection,
-                batch,
+                [to_struct(point) for point in batch],
                 wait=True,
                 ordering=self._ordering,
                 shard_key_selector=shard_key(place),
                 update_filter=own,
-                update_mode=models.UpdateMode.INSERT_ONLY if insert_only else None,
+                update_mode=mode,
             )
+
+    async def _upsert_body(self, place: Place, body: bytes) -> None:
+        """The same request by the same client. What is no model, it sends as it is."""
+        await self._client.http.points_api.upsert_points(
+            collection_name=place.collection,
+            wait=True,
+            ordering=cast(models.WriteOrdering, self._ordering),  # None as well, whatever its type says
+            point_insert_operations=cast(models.PointsList, body),
+        )
 
     async def change(self, place: Place, operations: Sequence[models.UpdateOperation]) -> None:
         async with request(self._cluster, self._timeout):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -145,15 +146,33 @@ class FastCollection(LocalCollection):
             version=0,
             score=float(score),
             payload=self._get_payload(place, with_payload),
-            vector=self._get_vectors(place, with_vectors),
+            vector=self._vectors(place, with_vectors),
         )
 
     def _record(self, place: int, with_payload: Any, with_vectors: Any) -> models.Record:
         return models.Record.model_construct(
             id=self.ids_inv[place],
             payload=self._get_payload(place, with_payload),
-            vector=self._get_vectors(place, with_vectors),
+            vector=self._vectors(place, with_vectors),
         )
+
+    def _vectors(self, place: int, with_vectors: Any) -> Any:
+        """The only vector as an array, which is written out as float32; else as local mode gives them."""
+        if with_vectors is True and list(self._all_vectors_keys) == [""] and "" in self.vectors:
+            return {} if self.deleted_per_vector[""][place] else self.vectors[""][place]
+        return self._get_vectors(place, with_vectors)
+
+    def retrieve(
+        self, ids: Sequence[Any], with_payload: Any = True, with_vectors: Any = False
+    ) -> list[models.Record]:
+        """Points by id, those that are there."""
+        self._validate_with_payload(with_payload)
+        places = [self.ids.get(normalize_point_id(each)) for each in ids]
+        return [
+            self._record(place, with_payload, with_vectors)
+            for place in places
+            if place is not None and not self.deleted[place]
+        ]
 
     def upsert(
         self,
@@ -173,6 +192,31 @@ class FastCollection(LocalCollection):
                 self.vectors[name] = np.ones((2 * wanted, vectors.shape[1]), dtype=np.float32)
                 self.vectors[name][: len(vectors)] = vectors
 
+    def _add_point(self, point: models.PointStruct) -> None:
+        """Local mode's own copies what is known of all points for each that comes."""
+        if self.sparse_vectors or self.multivectors:
+            return super()._add_point(point)
+        place, vectors = len(self.ids), point.vector if isinstance(point.vector, dict) else {"": point.vector}
+        self.ids[point.id] = place
+        self.ids_inv.append(point.id)
+        self.payload.append(point.payload or {})
+        self.deleted = _appended(self.deleted, 0)
+        for name, stored in self.vectors.items():
+            vector = vectors.get(name)
+            self.deleted_per_vector[name] = _appended(self.deleted_per_vector[name], vector is None)
+            stored[place] = 1.0 if vector is None else self._normalised(name, np.asarray(vector, np.float32))
+
     def _get_payload(self, idx: int, with_payload: Any = True, return_copy: bool = True) -> Any:
         # Never a copy: the answer is written out before anything can change.
         return self._process_payload(self.payload[idx], with_payload)
+
+
+def _appended(array: NDArray[Any], value: int) -> NDArray[Any]:
+    """The array and one more, in room that lasts for many more."""
+    count, room = len(array), array.base
+    if room is None or len(room) == count:
+        room = np.zeros(2 * count + 64, dtype=array.dtype)
+        room[:count] = array
+    room[count] = value
+    longer: NDArray[Any] = room[: count + 1]
+    return longer

@@ -8,7 +8,7 @@ filter to local mode's own `check_filter`. Deleted points stay in; the collectio
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from qdrant_client import models
@@ -111,7 +111,7 @@ class PointIndex:
         conditions = _as_list(payload_filter.must)
         for position, condition in enumerate(conditions):
             points, rest = self._answer(condition, places)
-            if len(points) < len(best.points):
+            if rest is not condition and len(points) <= len(best.points):
                 others = [*conditions[:position], *([rest] if rest else []), *conditions[position + 1 :]]
                 best = Selection(points, _with_must(payload_filter, others))
         return best
@@ -182,4 +182,12 @@ def _asks_for_one_string(condition: Any) -> bool:
 
 
 def _strings(payload: Payload, field: str) -> set[str]:
-    return {value for value in value_by_key(payload, field) or () if isinstance(value, str)}
+    found = _found(payload, field)
+    return {value for value in found if isinstance(value, str)} if found else set()
+
+
+def _found(payload: Payload, field: str) -> Sequence[Any] | None:
+    if not (field.isascii() and field.isidentifier()):
+        return value_by_key(payload, field)
+    value = payload.get(field)  # the same, without taking the path apart
+    return value if isinstance(value, list) else (value,)

@@ -30,7 +30,7 @@ TREE = [
 ]
 RETRYABLE = {
     "Unavailable", "ClusterUnavailable", "RateLimited", "ControlPlaneUnavailable", "TenantHeld", "LeaseLost",
-    "TenantLocked", "LockLost", "MoveRefused", "BarrierTimeout",
+    "TenantLocked", "LockLost", "MoveRefused", "BarrierTimeout", "EncoderUnavailable",
 }  # fmt: skip
 
 

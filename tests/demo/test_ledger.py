@@ -30,6 +30,11 @@ def meanwhile(began: float, ended: float, version: int | None) -> Look:
     return Look(KEY, began, ended, version, version)
 
 
+def lagging(began: float, version: int | None, *, lag: float = 2.0) -> Look:
+    """On a cluster whose reads are behind writes by `lag` seconds at the most."""
+    return Look(KEY, began, began + 0.1, version, version, lag=lag)
+
+
 ALLOWED = {
     "nothing was written": ([], at_the_end(None)),
     "the last write": ([upsert(1, 0, 1), upsert(2, 2, 3)], at_the_end(2)),
@@ -55,6 +60,11 @@ ALLOWED = {
     "a look at a write that goes on": ([upsert(1, 0, 1), upsert(2, 2, 6)], meanwhile(3, 4, 2)),
     "a look that a whole write falls into": ([upsert(1, 0, 1), upsert(2, 3, 4)], meanwhile(2, 5, 1)),
     "a look before the first write ended": ([upsert(1, 0, 5)], meanwhile(1, 2, None)),
+    "what was true a lag ago": ([upsert(1, 0, 1), upsert(2, 4, 5)], lagging(6.9, 1)),
+    "what is true now, on a cluster that could lag": ([upsert(1, 0, 1), upsert(2, 4, 5)], lagging(5.1, 2)),
+    "anything between then and now": ([upsert(1, 0, 1), update(2, 4, 5), delete(3, 6, 6.5)], lagging(6.8, None)),
+    "an own write unread, within the lag": ([upsert(1, 0, 1)], lagging(2.9, None)),
+    "a delete unseen, within the lag": ([upsert(1, 0, 1), delete(2, 4, 5)], lagging(6.9, 1)),
 }  # fmt: skip
 
 FORBIDDEN = {
@@ -82,6 +92,23 @@ FORBIDDEN = {
     "a write that had not begun": ([upsert(1, 0, 1), upsert(2, 9, 10)], meanwhile(3, 4, 2), Fault.UNHEARD_OF),
     "a stale look": ([upsert(1, 0, 1), upsert(2, 2, 3)], meanwhile(4, 5, 1), Fault.SUPERSEDED),
     "own writes unread": ([upsert(1, 0, 1)], meanwhile(2, 3, None), Fault.MISSING),
+    "what was true longer ago than the lag": (
+        [upsert(1, 0, 1), upsert(2, 4, 5)],
+        lagging(7.1, 1),
+        Fault.SUPERSEDED,
+    ),
+    "what the write before the lag had replaced": (
+        [upsert(1, 0, 1), upsert(2, 2, 3), upsert(3, 6, 6.5)],
+        lagging(7, 1),
+        Fault.SUPERSEDED,
+    ),
+    "an own write unread for longer than the lag": ([upsert(1, 0, 1)], lagging(3.1, None), Fault.MISSING),
+    "a delete unseen for longer than the lag": (
+        [upsert(1, 0, 1), delete(2, 4, 5)],
+        lagging(7.1, 1),
+        Fault.RESURRECTED,
+    ),
+    "what nobody wrote, within the lag": ([upsert(1, 0, 1)], lagging(1.5, 7), Fault.UNHEARD_OF),
     "an unacknowledged write does not excuse a loss": (
         [upsert(1, 0, 1), upsert(2, 2, None)],
         at_the_end(None),
@@ -114,3 +141,11 @@ def test_a_finding_names_the_record_and_what_it_should_be() -> None:
         str(finding)
         == "asyncio/note-0-1 deleted, and back: at the end there was version 1, it should be nothing"
     )
+
+
+def test_at_the_end_there_is_no_lag() -> None:
+    """The clusters have caught up by then: a write that is missing a moment after its end is lost."""
+    history = [upsert(1, 0, 1), upsert(2, 99.8, 99.9)]
+    (finding,) = judge(history, [at_the_end(1)])
+    assert finding.fault is Fault.SUPERSEDED
+    assert judge_one(history, at_the_end(1)._replace(final=False, lag=2.0)) is None

@@ -92,12 +92,20 @@ def test_the_file_has_the_figures(tmp_path: Path) -> None:
     } < set(written)
 
 
+def test_the_file_has_the_pair(tmp_path: Path) -> None:
+    progress = Progress("pinecone-vectors", "qdrant")
+    summed_up(progress, judged(Evidence())).save(tmp_path / "report.json")
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert list(written)[:2] == ["from", "to"]
+    assert (written["from"], written["to"]) == ("pinecone-vectors", "qdrant")
+
+
 def test_evidence_survives_being_handed_over(tmp_path: Path) -> None:
     evidence = Evidence()
     evidence.failed("query of asyncio", TimeoutError("late"))
     evidence.breach("email saw asyncio's")
     evidence.attempts.append(Attempt(KEY, Verb.UPSERT, 1, 0.5, None))
-    evidence.looks.append(Look(KEY, 1.0, 2.0, None, None))
+    evidence.looks.append(Look(KEY, 1.0, 2.0, None, None, lag=0.5))
     evidence.save(tmp_path / "evidence.json")
     assert Evidence.load(tmp_path / "evidence.json") == evidence
     assert evidence.examples.failed == ["query of asyncio: TimeoutError: late"]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,44 @@ async def test_a_small_demo_moves_all_and_loses_nothing(
     assert code == 0, said.err
     assert json.loads(said.out) == report
     assert (report["tenants_moved"], report["rolled_back"]) == (3, 1)
+    assert (report["from"], report["to"]) == ("qdrant", "qdrant")
     assert report["records_copied"] >= 3 * 25
     assert report["writes"] > 0
     assert report["deletes"] > 0
     assert all(report["read_ms"][stage]["p50"] > 0 for stage in ("before", "during", "after"))
     assert report["hold_ms"]["max"] > 0
+
+
+BRIEF = Plan(
+    tenants=2,
+    most=30,
+    before=0.5,
+    after=0.5,
+    write_pause=0.1,
+    read_pause=0.1,
+    haste=2.0,
+    lag=0.4,
+    batch=2,
+    admins=1,
+)
+PAIRS = [
+    ("qdrant", "pinecone-documents"),
+    ("pinecone-vectors", "qdrant"),
+    ("pinecone-documents", "pinecone-vectors"),
+]
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+async def test_a_brief_demo_between_clusters_that_lag_loses_nothing(
+    source: str, target: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = await run_demo(tmp_path / "report.json", False, replace(BRIEF, source=source, target=target))
+    said = capfd.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert code == 0, said
+    assert (report["from"], report["to"]) == (source, target)
+    assert (report["tenants_moved"], report["rolled_back"]) == (2, 1)
+    assert f"{source} → {target}" in said
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to another process")

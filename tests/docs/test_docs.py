@@ -97,12 +97,12 @@ async def test_the_readme_runs_as_it_is_written(
             "SHARDROUTE_CLUSTERS__NEW__URL": new.url,
         }
         await _make_old_collection(tmp_path, where)
-        await _run(tmp_path, where, "-m", "shardroute.cli", *steps[0][1:])
-        assert "1 0.99 {'lang': 'en'}" in await _run(tmp_path, where, "example.py")
+        await run(tmp_path, where, "-m", "shardroute.cli", *steps[0][1:])
+        assert "1 0.99 {'lang': 'en'}" in await run(tmp_path, where, "example.py")
         for step in steps[1:]:
-            await _run(tmp_path, where, "-m", "shardroute.cli", *step[1:])
-        assert "1 0.99 {'lang': 'en'}" in await _run(tmp_path, where, "example.py")
-        assert "NEW" in await _run(tmp_path, where, "-m", "shardroute.cli", "status", "acme")
+            await run(tmp_path, where, "-m", "shardroute.cli", *step[1:])
+        assert "1 0.99 {'lang': 'en'}" in await run(tmp_path, where, "example.py")
+        assert "NEW" in await run(tmp_path, where, "-m", "shardroute.cli", "status", "acme")
 
 
 async def _make_old_collection(folder: Path, where: dict[str, str]) -> None:
@@ -113,7 +113,7 @@ async def _make_old_collection(folder: Path, where: dict[str, str]) -> None:
     await store.aclose()
 
 
-async def _run(folder: Path, where: dict[str, str], *arguments: str) -> str:
+async def run(folder: Path, where: dict[str, str], *arguments: str) -> str:
     """What it wrote to stdout; it has to end well."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -19,6 +19,7 @@ from .state import Scope
 WHOLE = (
     Scope(),
     Scope(moves=5, holds_expire=True),
+    Scope(reads_lag=True),
     Scope(writes=2),
     Scope(faulty=ONE_FAULTY),
     replace(Scope(faulty=BOTH_FAULTY), moves=5, holds_expire=True),
@@ -41,8 +42,9 @@ def _row(rules: Rules, scope: Scope, *, trace: bool) -> None:
 def _words(scope: Scope) -> str:
     faults = ("no faults", "one router faulty", "both routers faulty")[len(scope.faulty)]
     expiry = ", holds that expire" if scope.holds_expire else ""
+    lag = ", reads that lag" if scope.reads_lag else ""
     start = f", from {scope.start}" if scope.start != Scope.start else ""
-    return f"{scope.writes} write(s) a router, {scope.moves} moves, {faults}{expiry}{start}"
+    return f"{scope.writes} write(s) a router, {scope.moves} moves, {faults}{expiry}{lag}{start}"
 
 
 def _say(line: str) -> None:

@@ -101,4 +101,10 @@ SWITCHED_OFF = (
         "rule 10: cross only without debt and tokens",
         Rules(refusal=_refusal(journal=Journal())),
     ),
+    Case(
+        "fresh",
+        "rule 7: where reads lag, wait until they have caught up with the opening of the window",
+        Rules(),
+        Scope(reads_lag=True, waits_for_reads=False),
+    ),
 )

@@ -55,7 +55,7 @@ class Model:
         start, writes = self.scope.start, self.scope.writes
         routers = tuple(Router(start, 0, 0, True, True, None, begun=router * writes) for router in range(2))
         return State(
-            stores=(0, 0), phase=start, version=0, routers=routers, debt=False, touched=False,
+            stores=(0, 0), shown=(0, 0), phase=start, version=0, routers=routers, debt=False, touched=False,
             tokens=frozenset(), answered=frozenset(), answered_before=(frozenset(),) * (2 * writes),
             settled=0, synced=False, task=Task.IDLE, read=NOTHING_READ, moves=0,
         )  # fmt: skip
@@ -66,6 +66,13 @@ class Model:
                 yield from self._session_steps(state, index, router)
                 yield from self._writing_steps(state, index, router)
         yield from self._migrator_steps(state)
+        if state.shown != state.stores:
+            yield state._replace(shown=state.stores)
+
+    def _stored(self, state: State, slot: int, value: int) -> State:
+        old, new = state.stores
+        stores = (old, value) if slot else (value, new)
+        return state._replace(stores=stores, shown=state.shown if self.scope.reads_lag else stores)
 
     # -- a router's session: crash, lapse, renew, adopt, acknowledge ----------------------------------------
 
@@ -118,7 +125,7 @@ class Model:
         self, state: State, index: int, router: Router, write: Write, unbroken: bool
     ) -> Iterator[State]:
         if write.phase not in SECONDARY:
-            written = _stored(state, PRIMARY[write.phase], write.value)
+            written = self._stored(state, PRIMARY[write.phase], write.value)
             yield _with(written, index, _at(router, write, Stage.VALIDATE))
         elif not unbroken:
             yield _with(state, index, _at(router, write, Stage.AGAIN))
@@ -136,9 +143,9 @@ class Model:
     def _sent(
         self, state: State, index: int, router: Router, write: Write, _unbroken: bool
     ) -> Iterator[State]:
-        first = _stored(state, PRIMARY[write.phase], write.value)
+        first = self._stored(state, PRIMARY[write.phase], write.value)
         yield _with(first, index, _at(router, write, Stage.PRIMARY_DONE))
-        second = _stored(state, SECONDARY[write.phase], write.value)
+        second = self._stored(state, SECONDARY[write.phase], write.value)
         yield _with(second, index, _at(router, write, Stage.SECONDARY_DONE))
         yield _with(state, index, _at(router, write, Stage.SECONDARY_DONE, failed=True))
         if self.scope.primaries_fail:
@@ -147,14 +154,14 @@ class Model:
     def _primary_done(
         self, state: State, index: int, router: Router, write: Write, _unbroken: bool
     ) -> Iterator[State]:
-        both = _stored(state, SECONDARY[write.phase], write.value)
+        both = self._stored(state, SECONDARY[write.phase], write.value)
         yield _with(both, index, _at(router, write, Stage.BOTH_DONE))
         yield _with(state, index, _at(router, write, Stage.BOTH_DONE, failed=True))
 
     def _secondary_done(
         self, state: State, index: int, router: Router, write: Write, _unbroken: bool
     ) -> Iterator[State]:
-        both = _stored(state, PRIMARY[write.phase], write.value)
+        both = self._stored(state, PRIMARY[write.phase], write.value)
         yield _with(both, index, _at(router, write, Stage.BOTH_DONE))
         if self.scope.primaries_fail:
             yield _with(state, index, _at(router, write, Stage.FAILED, failed=True))
@@ -163,7 +170,7 @@ class Model:
         self, state: State, index: int, router: Router, write: Write, _unbroken: bool
     ) -> Iterator[State]:
         yield _with(
-            _stored(state, SECONDARY[write.phase], write.value), index, _at(router, write, Stage.FAILED)
+            self._stored(state, SECONDARY[write.phase], write.value), index, _at(router, write, Stage.FAILED)
         )
         yield _with(state, index, _at(router, write, Stage.FAILED))
 
@@ -211,8 +218,12 @@ class Model:
                     yield self._reaped(state)._replace(task=Task.IDLE)
             case Task.IDLE:
                 yield from self._idle_steps(state)
+            case Task.COPY_OPENED | Task.PAY_OPENED:
+                read = state.shown[PRIMARY[state.phase]]
+                task = Task.COPY_READ if state.task is Task.COPY_OPENED else Task.PAY_READ
+                yield state._replace(task=task, read=read)
             case Task.COPY_READ | Task.PAY_READ:
-                written = _stored(state, OTHER[state.phase], state.read)
+                written = self._stored(state, OTHER[state.phase], state.read)
                 task = Task.COPY_WRITTEN if state.task is Task.COPY_READ else Task.PAY_WRITTEN
                 yield written._replace(task=task, read=NOTHING_READ)
             case Task.COPY_WRITTEN | Task.PAY_WRITTEN:
@@ -226,14 +237,22 @@ class Model:
             for to in NEIGHBOURS[state.phase]:
                 if self._may_move(state, to, overdue=False):
                     yield self._moved(state, to)._replace(task=Task.BARRIER)
-        primary = state.stores[PRIMARY[state.phase]]
         if state.phase in SECONDARY and not state.synced:
-            yield state._replace(task=Task.COPY_READ, read=primary, touched=False)
+            yield self._window(state, Task.COPY_OPENED, Task.COPY_READ)
         if state.debt and state.synced and state.phase not in SETTLED:
-            yield state._replace(task=Task.PAY_READ, read=primary, touched=False)
+            yield self._window(state, Task.PAY_OPENED, Task.PAY_READ)
         reaped = self._reaped(state)
         if reaped is not state:
             yield reaped
+
+    def _window(self, state: State, opened: Task, read: Task) -> State:
+        """Where reads see every write at once, reading is one step with opening: nothing can tell them apart."""
+        opening = state._replace(touched=False)
+        if not self.scope.reads_lag:
+            return opening._replace(task=read, read=state.stores[PRIMARY[state.phase]])
+        return opening._replace(
+            task=opened, shown=state.stores if self.scope.waits_for_reads else state.shown
+        )
 
     def _barrier_passed(self, state: State) -> bool:
         one, two = state.routers
@@ -270,11 +289,6 @@ _REACHES_A_STORE = frozenset(
 def _with(state: State, index: int, router: Router) -> State:
     one, two = state.routers
     return state._replace(routers=(one, router) if index else (router, two))
-
-
-def _stored(state: State, slot: int, value: int) -> State:
-    old, new = state.stores
-    return state._replace(stores=(old, value) if slot else (value, new))
 
 
 def _at(router: Router, write: Write, stage: Stage, *, failed: bool = False) -> Router:

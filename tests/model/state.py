@@ -39,8 +39,10 @@ class Task(StrEnum):
 
     BARRIER = "waits at the barrier"
     IDLE = "is idle"
+    COPY_OPENED = "has opened a window for the copy"
     COPY_READ = "has read for the copy"
     COPY_WRITTEN = "has written the copy"
+    PAY_OPENED = "has opened a window to pay debt"
     PAY_READ = "has read to pay debt"
     PAY_WRITTEN = "has written to pay debt"
 
@@ -71,6 +73,7 @@ class Token(NamedTuple):
 
 class State(NamedTuple):
     stores: tuple[int, int]
+    shown: tuple[int, int]  # what the migrator's reads still see of them, where they lag
     phase: Phase
     version: int
     routers: tuple[Router, ...]
@@ -99,6 +102,10 @@ class Scope:
     primaries_fail: bool = True
     holds_expire: bool = False
     """Whether a router may end a hold (rule 11); it counts as a move."""
+    reads_lag: bool = False
+    """Whether the migrator's reads may see an older value than the store's, for any time."""
+    waits_for_reads: bool = True
+    """Whether the migrator waits, once its window is open, until its reads see what the stores had then (rule 7)."""
     overlap_marks_at_once: bool = False
     """Whether overlapping writes are debt as soon as the second begins, rather than when they end (rule 6)."""
 

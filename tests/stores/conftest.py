@@ -9,25 +9,32 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from uuid import UUID, uuid4
 
+import httpx
 import numpy as np
 import pytest
 
 from shardroute.ports import Page, Store
 from shardroute.records import Metadata, Metric, Record, SparseVector, Vector
 from shardroute.stores.memory import MemoryStore
+from shardroute.stores.pinecone_documents import PineconeDocumentsStore
+from shardroute.stores.pinecone_vectors import PineconeVectorsStore
 from shardroute.stores.qdrant import QdrantStore
+from shardroute.testing.pinecone import IndexSpec, PineconeServer
 from shardroute.testing.qdrant import QdrantServer
 from shardroute.topology import IdScheme, Place, Placement, Tenancy, TenancyKind, Topology
 
 from .grpc_server import grpc_server
 
 DIMENSION = 4
+METRIC_NAMES = {Metric.COSINE: "cosine", Metric.DOT: "dotproduct", Metric.EUCLIDEAN: "euclidean"}
+UNHURRIED = 10_000.0
+"""Requests a second: no test waits for its turn."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,23 @@ class Case:
 
     setup: Setup
     store: Store
+    url: str = ""
     run: str = field(default_factory=lambda: uuid4().hex[:8])
+
+    @property
+    def is_pinecone(self) -> bool:
+        return self.setup.backend.startswith("pinecone")
+
+    def fitting(self, metadata: Metadata) -> Metadata:
+        """Pinecone's metadata is flat: what it says it can hold of this. Other stores hold everything."""
+        if not self.is_pinecone:
+            return metadata
+        place = self.place("acme")
+        return {
+            key: value
+            for key, value in metadata.items()
+            if self.store.misfit(place, Record("any", unit(1), {key: value})) is None
+        }
 
     @property
     def has_sparse(self) -> bool:
@@ -62,7 +85,7 @@ class Case:
         own = tenancy.kind is TenancyKind.COLLECTION
         placement = Placement(
             cluster="test",
-            collection=f"t{self.run}_{metric}_" + ("{tenant}" if own else "docs"),
+            collection=self._collection(metric) + ("{tenant}" if own else "docs"),
             tenancy=tenancy,
             ids=self.setup.ids,
             vector_name=self.setup.vector_name,
@@ -73,8 +96,25 @@ class Case:
     def place(self, tenant: str, metric: Metric = Metric.COSINE) -> Place:
         return self.topology(metric).place(tenant)
 
+    def _collection(self, metric: Metric) -> str:
+        return f"t{self.run}-{metric}-" if self.is_pinecone else f"t{self.run}_{metric}_"
+
+    async def _make_index(self, place: Place) -> None:
+        """Pinecone's indexes are made by their owners."""
+        name, metric = place.vector_name, METRIC_NAMES[place.metric]
+        if self.setup.backend == "pinecone-vectors":
+            spec = IndexSpec.vectors(DIMENSION, metric)
+        else:
+            spec = IndexSpec.documents(DIMENSION, metric, vector_field=name, sparse_field=place.sparse_name)
+        body = {"name": place.collection, "schema": {"fields": spec.fields}}
+        async with httpx.AsyncClient(base_url=self.url, headers={"api-key": "any"}) as client:
+            answer = await client.post("/indexes", json=body)
+        assert answer.status_code in (201, 409), answer.text
+
     async def prepared(self, tenant: str, metric: Metric = Metric.COSINE) -> Place:
         place = self.place(tenant, metric)
+        if self.is_pinecone:
+            await self._make_index(place)
         await self.store.prepare(place)
         return place
 
@@ -128,6 +168,8 @@ def _setups() -> list[Setup]:
         Setup("qdrant-rest", "shard_key"),
         Setup("qdrant-grpc", sparse_name="words"),
         Setup("qdrant-grpc", "collection", ids=native, vector_name="dense", sparse_name="words"),
+        Setup("pinecone-vectors", "namespace"),
+        Setup("pinecone-documents", "namespace", vector_name="dense", sparse_name="words"),
     ]
     if "SHARDROUTE_TEST_QDRANT_URL" in os.environ:
         for backend in ("server-rest", "server-grpc"):
@@ -142,12 +184,21 @@ def _setups() -> list[Setup]:
 
 @pytest.fixture(scope="session")
 def qdrant_url() -> Iterator[str]:
+    yield from _served(QdrantServer)
+
+
+@pytest.fixture(scope="session")
+def pinecone_url() -> Iterator[str]:
+    yield from _served(PineconeServer)
+
+
+def _served(make: Callable[[], QdrantServer] | Callable[[], PineconeServer]) -> Iterator[str]:
     """A test server in a thread of its own: every test has an event loop of its own, and this outlives them."""
     started: SimpleQueue[str] = SimpleQueue()
     stop = threading.Event()
 
     async def serve() -> None:
-        async with QdrantServer() as server:
+        async with make() as server:
             started.put(server.url)
             await asyncio.to_thread(stop.wait)
 
@@ -180,6 +231,16 @@ async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
                 store = QdrantStore.connect("test", url=url, prefer_grpc=True, grpc_port=port)
                 async for opened in _opened(setup, store):
                     yield opened
+        case "pinecone-vectors" | "pinecone-documents":
+            url = request.getfixturevalue("pinecone_url")
+            kind = PineconeVectorsStore if setup.backend == "pinecone-vectors" else PineconeDocumentsStore
+            opened = Case(
+                setup,
+                kind.connect("test", api_key="any", control_host=url, lag=0.0, rate=UNHURRIED),
+                url,
+            )
+            yield opened
+            await opened.store.aclose()
         case _:
             store = QdrantStore.connect(
                 "test",

@@ -33,7 +33,7 @@ METADATA: Mapping[str, Any] = {
 
 async def test_what_was_written_is_read_back_whole(case: Case) -> None:
     place = await case.prepared("acme")
-    written = case.record(1, METADATA)
+    written = case.record(1, case.fitting(METADATA))
     await case.store.upsert(place, [written])
     read = (await case.store.fetch(place, [written.id]))[written.id]
     assert difference(written, read, Metric.COSINE) is None
@@ -57,6 +57,10 @@ async def test_a_record_may_have_a_sparse_vector_only(case: Case) -> None:
         pytest.skip(reason="this placement has no sparse vectors")
     place = await case.prepared("acme")
     written = Record(case.id(1), sparse_vector=sparse(i7=0.5))
+    if case.store.misfit(place, written) is not None:
+        with pytest.raises(InvalidRecord):
+            await case.store.upsert(place, [written])
+        return
     await case.store.upsert(place, [written])
     read = (await case.store.fetch(place, [written.id]))[written.id]
     assert difference(written, read, Metric.COSINE) is None
@@ -116,10 +120,11 @@ async def test_insert_only_leaves_records_that_exist_as_they_are(case: Case) -> 
 
 async def test_update_merges_metadata_key_by_key_and_leaves_the_vector(case: Case) -> None:
     place = await case.prepared("acme")
-    await case.store.upsert(place, [case.record(1, {"a": 1, "b": {"x": 1}})])
-    await case.store.update(place, [Change(case.id(1), metadata={"b": {"y": 2}, "c.d": [3]})])
+    before, after = (["x"], ["y"]) if case.is_pinecone else ({"x": 1}, {"y": 2})
+    await case.store.upsert(place, [case.record(1, {"a": 1, "b": before})])
+    await case.store.update(place, [Change(case.id(1), metadata={"b": after, "c.d": 3})])
     read = (await case.store.fetch(place, [case.id(1)]))[case.id(1)]
-    assert same_metadata(read.metadata, {"a": 1, "b": {"y": 2}, "c.d": [3]})
+    assert same_metadata(read.metadata, {"a": 1, "b": after, "c.d": 3})
     assert same_vector(read.vector, unit(1), Metric.COSINE)
 
 
@@ -369,7 +374,7 @@ async def test_a_query_answers_the_nearest_first_with_portable_scores(case: Case
     best = sorted(expected, key=lambda name: expected[name] * (1 if metric is Metric.EUCLIDEAN else -1))
     assert [match.id for match in found] == best
     assert [match.score for match in found] == pytest.approx([expected[name] for name in best], abs=1e-5)
-    assert all(case.id(match.metadata["n"]) == match.id and match.vector is None for match in found)
+    assert all(case.id(int(match.metadata["n"])) == match.id and match.vector is None for match in found)
 
 
 def _score(one: Any, two: Any, metric: Metric) -> float:
@@ -467,14 +472,24 @@ METADATAS = st.lists(st.dictionaries(KEYS, VALUES, max_size=4), min_size=1, max_
 )
 @given(metadatas=METADATAS, conditions=st.lists(FILTERS, min_size=3, max_size=3))
 async def test_a_filter_means_what_the_reference_says(
-    case: Case, metadatas: list[dict[str, Any]], conditions: list[Filter]
+    case: Case, metadatas: list[Mapping[str, Any]], conditions: list[Filter]
 ) -> None:
+    metadatas = [_told_apart(case, metadata) for metadata in metadatas]
     place = await case.prepared("acme")
     if held := await case.everything(place):
         await case.store.delete(place, list(held))
     await case.store.upsert(place, [case.record(n, metadata) for n, metadata in enumerate(metadatas)])
     for condition in conditions:
-        assert case.store.filter_misfit(condition) is None
+        if (reason := case.store.filter_misfit(condition)) is not None:
+            assert case.is_pinecone
+            assert "negate a range" in reason
+            continue
         expected = {case.id(n) for n, metadata in enumerate(metadatas) if matches(condition, metadata)}
         found = await case.store.query(place, Query(unit(1), top_k=100, filter=condition))
         assert {match.id for match in found} == expected, condition
+
+
+def _told_apart(case: Case, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Pinecone does not say what `$exists` makes of an empty list, and no other filter could tell."""
+    fitting = case.fitting(metadata)
+    return {key: value for key, value in fitting.items() if not (case.is_pinecone and value == [])}

@@ -200,7 +200,7 @@ def test_a_point_goes_over_grpc_unchanged(names: tuple[str, str]) -> None:
     weights = sparse(i1=0.5) if names[1] else None
     metadata = {"a": [1, None, 1.5, {"b": True}], "n": 2**60, "none": None}
     point = qdrant_points.to_point(target, Record("a", unit(1), metadata, weights))
-    there = GrpcToRest.convert_point_struct(RestToGrpc.convert_point_struct(point))
+    there = GrpcToRest.convert_point_struct(RestToGrpc.convert_point_struct(qdrant_points.to_struct(point)))
     read = models.Record(id=there.id, payload=there.payload, vector=there.vector)  # type: ignore[arg-type]  # same
     record = qdrant_points.to_record(target, read)
     assert (record.id, dict(record.metadata)) == ("a", metadata)

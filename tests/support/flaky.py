@@ -56,6 +56,10 @@ class FlakyStore:
         return self.inner.address
 
     @property
+    def lag(self) -> float:
+        return self.inner.lag
+
+    @property
     def can_insert_only(self) -> bool:
         return self.inner.can_insert_only
 
@@ -100,6 +104,12 @@ class FlakyStore:
         """Returns when no late request is on its way."""
         while self._late:
             await asyncio.wait(self._late)
+
+    async def estimate(self, place: Place) -> int:
+        return await self._read(lambda: self.inner.estimate(place))
+
+    async def fresh(self, place: Place) -> None:
+        await self._read(lambda: self.inner.fresh(place))
 
     async def upsert(self, place: Place, records: Sequence[Record], *, insert_only: bool = False) -> None:
         await self._write(lambda: self.inner.upsert(place, records, insert_only=insert_only))

@@ -11,7 +11,7 @@ import itertools
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -85,8 +85,9 @@ class Traffic:
         writers: int = 3,
         pause: float = 0.002,
         process: int = 0,
+        make: Callable[[str, int], Record] = record,
     ) -> None:
-        """`process` keeps the names and values of several processes' traffic apart."""
+        """`process` keeps the names and values of several processes' traffic apart. `make`: a record of a value."""
         self.ledger = Ledger()
         self._process = process
         self._values = itertools.count(1 + process * 1_000_000)
@@ -95,6 +96,7 @@ class Traffic:
         self._shared = [f"shared-{number}" for number in range(shared)]
         self._writers = writers
         self._pause = pause
+        self._make = make
 
     @asynccontextmanager
     async def flowing(self) -> AsyncIterator[Ledger]:
@@ -125,7 +127,7 @@ class Traffic:
             if value == ABSENT:
                 await handle.delete([record_id])
             else:
-                await handle.upsert([record(record_id, value)])
+                await handle.upsert([self._make(record_id, value)])
         except ShardrouteError as error:
             self.ledger.failures.append(error)
             return

@@ -10,6 +10,7 @@ from qdrant_client import AsyncQdrantClient
 from qdrant_client import models as m
 from qdrant_client.http.exceptions import UnexpectedResponse
 
+from shardroute.testing._qdrant_collection import FastCollection
 from shardroute.testing.qdrant import QdrantServer
 from tests.testing.local_mode import IDS, SETTINGS, UUIDS, Call, assert_same, point, sparse, tenant, vector
 
@@ -205,3 +206,57 @@ async def test_stored_vectors_do_not_change_by_being_queried(client: AsyncQdrant
         await client.query_points("docs", query=vector(seed))
     after, _ = await client.scroll("docs", limit=50, with_vectors=True)
     assert before == after
+
+
+async def test_vectors_are_answered_in_the_few_digits_that_float32_needs(server: QdrantServer) -> None:
+    client = AsyncQdrantClient(url=server.url, check_compatibility=False)
+    config = m.VectorParams(size=2, distance=m.Distance.DOT)
+    await client.create_collection("docs", vectors_config=config)
+    await client.upsert("docs", [m.PointStruct(id=1, vector=[0.1, 2.0])])
+    async with httpx.AsyncClient(base_url=server.url) as plain_client:
+        for path, asked in (("", {"ids": [1]}), ("/scroll", {}), ("/query", {"query": [1.0, 0.0]})):
+            answer = await plain_client.post(
+                f"/collections/docs/points{path}", json={"with_vector": True} | asked
+            )
+            assert '"vector":[0.1,2.0]' in answer.text
+    await client.close()
+
+
+BAD_POINTS: dict[str, Any] = {
+    "a word for a number": {"id": 1, "vector": [0.5, "0.5"]},
+    "true for a number": {"id": 1, "vector": [0.5, True]},
+    "no number": {"id": 1, "vector": [0.5, None]},
+    "too few numbers": {"id": 1, "vector": [0.5]},
+    "no numbers": {"id": 1, "vector": []},
+    "vectors in a vector": {"id": 1, "vector": [[0.5], [0.5]]},
+    "no vector": {"id": 1},
+    "a fraction for an id": {"id": 1.5, "vector": [0.5, 0.5]},
+    "no id": {"vector": [0.5, 0.5]},
+    "a field that does not exist": {"id": 1, "vector": [0.5, 0.5], "playload": {}},
+    "a list for a payload": {"id": 1, "vector": [0.5, 0.5], "payload": []},
+    "no point": 7,
+}
+
+
+@pytest.mark.parametrize("name", BAD_POINTS)
+async def test_a_bad_point_is_refused_with_all_that_came_with_it(server: QdrantServer, name: str) -> None:
+    client = AsyncQdrantClient(url=server.url, check_compatibility=False)
+    config = m.VectorParams(size=2, distance=m.Distance.DOT)
+    await client.create_collection("docs", vectors_config=config)
+    body = {"points": [{"id": 2, "vector": [1, 0.5]}, BAD_POINTS[name]]}
+    async with httpx.AsyncClient(base_url=server.url) as plain_client:
+        answer = await plain_client.put("/collections/docs/points", json=body)
+    assert answer.status_code == 400
+    assert (await client.count("docs")).count == 0
+    await client.close()
+
+
+async def test_a_filter_that_an_index_answers_is_not_checked_on_every_point(server: QdrantServer) -> None:
+    client = AsyncQdrantClient(url=server.url, check_compatibility=False)
+    await client.create_collection("docs", **SETTINGS)
+    await client.upsert("docs", [point(number, number, tenant="a") for number in range(10)])
+    collection = server._store.collections["docs"]
+    assert isinstance(collection, FastCollection)
+    points, rest = collection._select(tenant("a"))
+    assert (len(points), rest) == (10, None)
+    await client.close()

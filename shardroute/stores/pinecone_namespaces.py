@@ -1,0 +1,78 @@
+"""Which tenants a Pinecone cluster holds: by the names of its namespaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+
+from pinecone.models.namespaces.models import ListNamespacesResponse
+
+from ..errors import InvalidTenant
+from ..topology import check_tenant
+from .pinecone_connection import Connection
+from .pinecone_errors import About, PineconeRejected
+
+HoldsAny = Callable[[str, str], Awaitable[bool]]
+"""Whether a namespace of a collection lists any record."""
+
+
+def tenant_in(pattern: str) -> re.Pattern[str]:
+    """Matches the namespaces that a placement's pattern names, and finds the tenant."""
+    return re.compile(re.escape(pattern).replace(r"\{tenant\}", "(?P<tenant>.+)"))
+
+
+async def tenants(
+    connection: Connection, pattern: str, collections: Collection[str], holds_any: HoldsAny
+) -> AsyncIterator[str]:
+    """Each tenant once. A cluster that is one index has one set of namespaces, whatever collections are called.
+
+    Namespaces that no tenant can have, such as `__default__`, are passed over.
+    """
+    fitting, seen = tenant_in(pattern), set[str]()
+    for collection in [""] if connection.host else collections:
+        async for namespace, count in _namespaces(connection, collection, pattern.partition("{")[0]):
+            fits = fitting.fullmatch(namespace)
+            if fits is None or fits["tenant"] in seen or not _possible(fits["tenant"]):
+                continue
+            # The count lags; nothing may be overlooked for that.
+            if count or await holds_any(collection, namespace):
+                seen.add(fits["tenant"])
+                yield fits["tenant"]
+
+
+def _possible(tenant: str) -> bool:
+    try:
+        check_tenant(tenant)
+    except InvalidTenant:
+        return False
+    return True
+
+
+async def _namespaces(connection: Connection, collection: str, prefix: str) -> AsyncIterator[tuple[str, int]]:
+    """Names and counts; none of an index that does not exist."""
+    token: str | None = None
+    while True:
+        try:
+            page = await _page(connection, collection, prefix, token)
+        except PineconeRejected as error:
+            if error.about is not About.NOT_FOUND:
+                raise
+            return
+        for namespace in page.namespaces:
+            yield namespace.name, namespace.record_count
+        token = page.pagination.next if page.pagination else None
+        if token is None:
+            return
+
+
+async def _page(
+    connection: Connection, collection: str, prefix: str, token: str | None
+) -> ListNamespacesResponse:
+    return await connection.ask(
+        collection,
+        "",
+        "list_namespaces",
+        lambda index: index.list_namespaces_paginated(
+            prefix=prefix or None, limit=100, pagination_token=token
+        ),
+    )

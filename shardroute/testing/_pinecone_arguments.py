@@ -1,0 +1,62 @@
+"""The command line of the Pinecone emulator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from shardroute.testing._pinecone_spec import IndexSpec
+
+SWITCHES = ("positions", "ne-matches-missing", "missing-namespace-is-404", "sparse-needs-dotproduct")
+
+
+def arguments_parser(description: str) -> argparse.ArgumentParser:
+    """What ``python -m shardroute.testing.pinecone`` takes."""
+    parser = argparse.ArgumentParser(prog="python -m shardroute.testing.pinecone", description=description)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=5080, help="0 picks a free one")
+    parser.add_argument("--path", help="a directory to keep the data in; without it, in memory")
+    parser.add_argument(
+        "--index",
+        type=_index,
+        action="append",
+        default=[],
+        metavar="NAME:KIND:DIMENSION[:METRIC[:VECTOR_FIELD[:SPARSE_FIELD]]]",
+        help="an index to make, of the kind vectors or documents; dimension 0 is none (sparse); repeatable",
+    )
+    parser.add_argument(
+        "--schema",
+        type=_schema,
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="an index to make, by the fields of its schema; repeatable",
+    )
+    parser.add_argument("--search-lag", type=float, default=0.0, help="seconds; inf is never")
+    parser.add_argument("--fetch-lag", type=float, default=0.0, help="seconds; inf is never")
+    parser.add_argument("--api-key", help="the only key that is let in; without it any is")
+    for switch in SWITCHES:
+        parser.add_argument(f"--{switch}", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end with the process that started it"
+    )
+    return parser
+
+
+def _index(text: str) -> tuple[str, IndexSpec]:
+    """``NAME:KIND:DIMENSION:METRIC[:VECTOR_FIELD[:SPARSE_FIELD]]``, as on the command line."""
+    name, kind, dimension, *more = text.split(":")
+    size, metric = int(dimension) or None, more[0] if more else "cosine"
+    if kind == "vectors":
+        return name, IndexSpec.vectors(size, metric)
+    if kind != "documents":
+        raise ValueError(f"an index is of vectors or of documents, not of {kind!r}")
+    vector_field = more[1] if len(more) > 1 else "embedding"
+    sparse_field = more[2] if len(more) > 2 else ""
+    return name, IndexSpec.documents(size, metric, vector_field=vector_field, sparse_field=sparse_field)
+
+
+def _schema(text: str) -> tuple[str, IndexSpec]:
+    name, _, fields = text.partition("=")
+    return name, IndexSpec(json.loads(fields))
