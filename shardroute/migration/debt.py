@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 from ..control import Window
+from ..records import Record
 from ..routing import Target
 from ..rules import Journal
 from ..shardmap import Standing
 from ..telemetry import debt_paid
 from .observer import Stage
 from .work import Work
+
+_Item = TypeVar("_Item")
 
 _BATCH = 256
 _LAGGING_BATCH = 1000  # where every batch waits until the primary's reads have caught up
@@ -87,12 +93,18 @@ class Payer:
 
 async def bring(work: Work, primary: Target, secondary: Target, ids: list[str]) -> None:
     """What the primary has is upserted to the secondary, what it has not is deleted there."""
-    store, place = primary.store, primary.place
-    present = await work.patience.read(store.name, lambda: store.fetch(place, ids))
+    source, target = primary.store, secondary.store
+    present: dict[str, Record] = {}
+    for some in _parts(ids, source.limits.fetch_ids):
+        fetch = partial(source.fetch, primary.place, some)
+        present |= await work.patience.read(source.name, fetch)
+    for records in _parts(list(present.values()), target.limits.upsert_records):
+        await work.patience.write(target.name, partial(target.upsert, secondary.place, records))
     absent = [record_id for record_id in ids if record_id not in present]
-    other, other_place, name = secondary.store, secondary.place, secondary.store.name
-    if present:
-        await work.patience.write(name, lambda: other.upsert(other_place, list(present.values())))
-    if absent:
-        await work.patience.write(name, lambda: other.delete(other_place, absent))
+    for gone in _parts(absent, target.limits.delete_ids):
+        await work.patience.write(target.name, partial(target.delete, secondary.place, gone))
     work.step("debt written")
+
+
+def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -2,6 +2,10 @@
 
 Each index has a port of its own: the SDK keeps no path of a host, and a name in front of `localhost` does not
 resolve everywhere. A request becomes the `Call` that the HTTP interface makes of it, so both share their data.
+
+`Faults` strike here too: `down` is UNAVAILABLE on a connection that stays open, and a `rate_limit` counts the
+requests of each interface for itself. Positions stand in the trailing metadata, which is guessed, and which the
+SDK (10.2) does not look at: over gRPC its `response_info` is always None.
 """
 
 from __future__ import annotations
@@ -159,7 +163,7 @@ class GrpcPorts:
             await self._faulty(scope, receive, send)
         except ConnectionDropped:
             return Answer(b"", grpc.StatusCode.UNAVAILABLE, "The connection was closed")
-        return _answer(*sent)
+        return _answer_of(*sent)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, in the form of ASGI for the sake of the faults."""
@@ -198,13 +202,13 @@ def _names(scope: Scope) -> tuple[str, ...]:
     return OPERATIONS[scope["method"].operation].names
 
 
-def _answer(start: Message, rest: Message) -> Answer:
+def _answer_of(start: Message, rest: Message) -> Answer:
     status, body = start["status"], rest["body"]
     headers = tuple((name.decode(), value.decode()) for name, value in start["headers"])
+    metadata = tuple((name, value) for name, value in headers if not name.startswith("content-"))
     if status < 300:
-        return Answer(body, metadata=headers)
-    own = tuple((name, value) for name, value in headers if not name.startswith("content-"))
-    return Answer(b"", STATUS[CODES.get(status, CODES[500])[1]], json.loads(body), own)
+        return Answer(body, metadata=metadata)
+    return Answer(b"", STATUS[CODES.get(status, CODES[500])[1]], json.loads(body), metadata)
 
 
 def _too_large(size: int, limit: int) -> str:
