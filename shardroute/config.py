@@ -18,6 +18,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from .errors import ConfigError
+from .gates import Gates
 from .records import Metric
 from .shardmap import Migration
 from .topology import IdScheme, Placement, Tenancy, TenancyKind, Topology, check_encoders
@@ -67,6 +68,7 @@ class RouterConfig:
     """How requests are served. `deadline`: seconds a write may wait where the caller gives no timeout.
 
     `stale_reads`: whether reads go on by the last known map when Redis is away.
+    `failover_reads`: whether a read whose cluster fails is answered by the other, once a tenant is in step on both.
     `drain`: seconds that closing waits for writes under way.
     `linger`: seconds after which a request that got no answer can no longer take effect. A cut-over waits for
     it, so it should be shorter than `migration.max_hold`.
@@ -75,6 +77,7 @@ class RouterConfig:
     deadline: float = 10.0
     linger: float = 1.0
     stale_reads: bool = True
+    failover_reads: bool = False
     drain: float = 10.0
 
 
@@ -88,6 +91,49 @@ class CopyConfig:
     page: int = 0
     concurrency: int = 4
     rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowConfig:
+    """Which reads ask the other cluster as well, while a tenant is on two. Durations in seconds.
+
+    `share`: of the queries and fetches, from 0 to 1. `floor`: of those, how many ask the primary twice.
+    `concurrency`, `queue`: shadows of one process that are under way, and that wait; more are left out, and counted.
+    `timeout`: of a shadow. `flush`: how often counts go to Redis. `window`: of time that is counted together.
+    `retention`: how long counts, and the worst examples, are kept.
+    """
+
+    share: float = 0.0
+    floor: float = 0.05
+    concurrency: int = 8
+    queue: int = 100
+    timeout: float = 10.0
+    flush: float = 1.0
+    window: float = 10.0
+    retention: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        for name in ("share", "floor"):
+            if getattr(self, name) > 1:
+                raise ConfigError(f"shadow.{name} is {getattr(self, name):g}; it is a share from 0 to 1")
+        if not (self.concurrency and self.flush and self.window and self.timeout):
+            raise ConfigError("shadow.concurrency, flush, window and timeout must be above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingConfig:
+    """Which queries are kept for replays. `share`: of each tenant's, from 0 to 1. `most`: of one tenant.
+
+    `retention`: seconds without a new one after which a tenant's are forgotten.
+    """
+
+    share: float = 0.0
+    most: int = 500
+    retention: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        if self.share > 1:
+            raise ConfigError(f"recording.share is {self.share:g}; it is a share from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +173,10 @@ class Config:
     control: ControlConfig = field(default_factory=ControlConfig)
     router: RouterConfig = field(default_factory=RouterConfig)
     copy: CopyConfig = field(default_factory=CopyConfig)
+    shadow: ShadowConfig = field(default_factory=ShadowConfig)
+    recording: RecordingConfig = field(default_factory=RecordingConfig)
+    gates: Gates = field(default_factory=Gates)
+    watch: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
         if self.router.linger > self.migration.lock / 3:
@@ -166,7 +216,7 @@ class Config:
         """From nested dicts, as TOML gives them. Raises ConfigError naming the key."""
         environment = environment or {}
         raw = _overridden(raw, environment)
-        known = ("control", "router", "copy", "clusters", "topologies", "migration")
+        known = ("clusters", "topologies", "migration", *_SECTIONS)
         _refuse_unknown(raw, known, "")
         clusters = {name: _cluster(name, table, environment) for name, table in _tables(raw, "clusters")}
         topologies = {name: _topology(name, table, clusters) for name, table in _tables(raw, "topologies")}
@@ -174,10 +224,20 @@ class Config:
             clusters=clusters,
             topologies=topologies,
             migration=_migration(raw, topologies),
-            control=_section(ControlConfig, raw.get("control", {}), "control"),
-            router=_section(RouterConfig, raw.get("router", {}), "router"),
-            copy=_section(CopyConfig, raw.get("copy", {}), "copy"),
+            **{name: _section(kind, raw.get(name, {}), name) for name, kind in _SECTIONS.items()},
         )
+
+
+_SECTIONS: Mapping[str, type[Any]] = {
+    "control": ControlConfig,
+    "router": RouterConfig,
+    "copy": CopyConfig,
+    "shadow": ShadowConfig,
+    "recording": RecordingConfig,
+    "gates": Gates,
+    "watch": Gates,
+}
+"""Tables of the file that are a dataclass each."""
 
 
 def _agreed(topology: Topology) -> dict[str, Any]:

@@ -207,10 +207,15 @@ def as_json(message: Any) -> Any:
 
 def _json(field: Any, value: Any) -> Any:
     if field.message_type is None:
-        return list(value) if field.is_repeated else value
+        return list(value) if _is_list(value) else value
     if field.message_type.GetOptions().map_entry:
         return {key: as_json(item) for key, item in value.items()}
-    return [as_json(item) for item in value] if field.is_repeated else as_json(value)
+    return [as_json(item) for item in value] if _is_list(value) else as_json(value)
+
+
+def _is_list(value: Any) -> bool:
+    # Not by the descriptor: `label` is deprecated, and `is_repeated` came with protobuf 6 only.
+    return hasattr(value, "extend")
 
 
 def _plain(value: Any) -> Any:
@@ -243,14 +248,14 @@ def fill(message: Any, content: Mapping[str, Any]) -> Any:
 def _set(message: Any, field: Any, value: Any) -> None:
     held = getattr(message, field.name)
     if field.message_type is None:
-        if field.is_repeated:
+        if _is_list(held):
             held.extend(value.tolist() if isinstance(value, np.ndarray) else value)
         else:
             setattr(message, field.name, int(value) if field.type in WHOLE else value)
     elif field.message_type.GetOptions().map_entry:
         for key, item in value.items():
             fill(held[key], item)
-    elif field.is_repeated:
+    elif _is_list(held):
         for item in value:
             fill(held.add(), item)
     else:

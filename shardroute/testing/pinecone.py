@@ -27,6 +27,11 @@ index has the host ``http://127.0.0.1:5080/index/NAME``. Switches are read with 
 ``/_faults`` (the fields of `Faults`; those left out return to their defaults), ``/_lag`` (``{"search": 0.5,
 "fetch": null}``; null is never) and ``/_rates`` (requests a second to each namespace, ``{"upsert": 100}``).
 
+Over gRPC, without TLS, each vector index has a port of its own, opened by `grpc_host` or GET ``/_grpc/NAME``; the
+control plane does not tell it. The SDK's client is synchronous, so for another thread or process::
+
+    GrpcIndex(host=await server.grpc_host("docs"), api_key="any", secure=False)
+
 It serves the vectors API, the documents API, namespaces, and indexes (create, list, describe, configure, delete),
 as of API version 2026-07. As in Pinecone an index speaks one of the two data APIs and refuses the other.
 
@@ -39,7 +44,7 @@ What is different from the real service:
 
 - Searches are exact. Text is stored, not searched: clauses of text, query string or embedding, and the filters
   `$match_…`, are refused; nothing is embedded. `store_text` is not looked at.
-- No imports, backups, collections, integrated records, inference, pods, nor gRPC. An index is ready at once.
+- No imports, backups, collections, integrated records, inference, nor pods. An index is ready at once.
 - Usage is always one read unit. `size_bytes` and `indexed_fields` are not told.
 - Limits of a request are enforced (records, bytes, ids, metadata, `top_k`, result size, values in a filter),
   those of a plan are not. Rates only if they are set.
@@ -80,6 +85,7 @@ import httpx
 
 from shardroute.testing._pinecone_app import PREFIX, PineconeApp, pinecone_app
 from shardroute.testing._pinecone_arguments import arguments_parser
+from shardroute.testing._pinecone_door import GrpcDoor, RemoteDoor
 from shardroute.testing._pinecone_index import Behaviour, Project
 from shardroute.testing._pinecone_log import Lag
 from shardroute.testing._pinecone_spec import IndexSpec
@@ -169,13 +175,24 @@ class PineconeServer:
         """Where an index listens, as for `AsyncIndex(host=…)`."""
         return f"{self.url}{PREFIX}{name}"
 
+    async def grpc_host(self, name: str, port: int = 0) -> str:
+        """Where an index listens for gRPC, as for `GrpcIndex(host=…, secure=False)`; 0 picks a free port.
+
+        Raises:
+            ValueError: there is no such index.
+            RuntimeError: the port is taken.
+        """
+        return await self._door.host_of(name, port)
+
     async def __aenter__(self) -> Self:
         host, port = self._address
         project = Project(self._path, lag=self._lag, behaviour=self._behaviour, clock=self._clock)
         app = PineconeApp(project, self._faults, api_key=self._api_key)
         app.rates = self._rates
         self._app = pinecone_app(app, self._faults, seed=self._seed)
-        self._server = LoopServer(self._app, host=host, port=port)
+        shared = {"host": host, "api_key": self._api_key, "reply": app._reply_of_index, "seed": self._seed}
+        self._door = GrpcDoor(project, self._faults, **shared)
+        self._server = LoopServer(self._door.beside(self._app), host=host, port=port)
         try:
             for name, spec in self._indexes.items():
                 if name not in project.indexes:
@@ -192,6 +209,7 @@ class PineconeServer:
     ) -> None:
         assert self._project is not None
         self._app.close()
+        await self._door.close()
         await self._server.stop()
         self._project.close()
         self._lag, self._project = self._project.lag, None
@@ -223,10 +241,15 @@ class PineconeProcess(ChildServer):
         if lag is not None:
             arguments += ["--search-lag", str(lag.search), "--fetch-lag", str(lag.fetch)]
         super().__init__("shardroute.testing.pinecone", [*arguments, *options], port=port)
+        self._door = RemoteDoor()
 
     def index_url(self, name: str) -> str:
         """Where an index listens, as for `AsyncIndex(host=…)`."""
         return f"{self.url}{PREFIX}{name}"
+
+    async def grpc_host(self, name: str, port: int = 0) -> str:
+        """Where an index listens for gRPC. After another `start` ask again: the port is the same."""
+        return await self._door.host_of(self.url, name, port)
 
     async def set_faults(self, **settings: Any) -> None:
         """Set the faults; those left out return to their defaults, so without any it is healthy again."""

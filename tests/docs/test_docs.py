@@ -12,8 +12,17 @@ from pathlib import Path
 import pytest
 
 from shardroute import telemetry
-from shardroute.config import Config, ControlConfig, CopyConfig, MigrationConfig, RouterConfig
+from shardroute.config import (
+    Config,
+    ControlConfig,
+    CopyConfig,
+    MigrationConfig,
+    RecordingConfig,
+    RouterConfig,
+    ShadowConfig,
+)
 from shardroute.embedded import EmbeddedRedis
+from shardroute.gates import Gates
 from shardroute.stores.qdrant import QdrantStore
 from shardroute.testing.qdrant import QdrantProcess
 from shardroute.topology import Placement, Topology
@@ -23,6 +32,9 @@ SECTIONS = {
     "control": ControlConfig,
     "router": RouterConfig,
     "copy": CopyConfig,
+    "shadow": ShadowConfig,
+    "recording": RecordingConfig,
+    "gates": Gates,
     "migration": MigrationConfig,
     "topologies": Topology,
     "placement": Placement,

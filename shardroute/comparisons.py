@@ -1,0 +1,72 @@
+"""What is kept of comparisons beside counts: windows of time, the worst examples, and queries for replays. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .phases import Phase
+from .records import Query
+from .statistics import Tally
+
+PHASE = "phase"
+"""Counts of queries by phase are in a tally under this name: ``phase/DUAL_OLD``."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatsWindow:
+    """A tally of one window of time. `start`: seconds of Redis's clock; `seconds`: how long the window is."""
+
+    start: float
+    seconds: float
+    tally: Tally
+
+    @property
+    def phases(self) -> Mapping[Phase, int]:
+        """How many queries were served in which phase."""
+        counts = {phase: self.tally.counts[f"{PHASE}/{phase}"] for phase in Phase}
+        return {phase: count for phase, count in counts.items() if count}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A comparison that went badly. Ids and times, no vectors and no metadata.
+
+    `badness`: 1 less recall; a breach is 2. `at`: seconds of the epoch. Times in seconds.
+    """
+
+    digest: str
+    badness: float
+    at: float
+    phase: Phase
+    top_k: int
+    primary_ids: tuple[str, ...]
+    other_ids: tuple[str, ...]
+    primary_seconds: float
+    other_seconds: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedQuery:
+    """A query as the application asked it. `raw_filter`: in the dialect; vectors as lists of floats."""
+
+    vector: tuple[float, ...] | None
+    top_k: int
+    raw_filter: Mapping[str, Any] | None = None
+    sparse_indices: tuple[int, ...] = ()
+    sparse_values: tuple[float, ...] = ()
+    text: str | None = None
+    at: float = 0.0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def digest(query: Query) -> str:
+    """Twelve hexadecimal digits that name a query, and say nothing about it."""
+    whole = hashlib.blake2b(digest_size=6)
+    for part in (query.vector, query.sparse_vector and query.sparse_vector.values):
+        whole.update(b"-" if part is None else part.tobytes())
+    whole.update(f"{query.text!r} {query.top_k} {query.filter!r}".encode())
+    return whole.hexdigest()
