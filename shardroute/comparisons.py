@@ -66,7 +66,8 @@ class RecordedQuery:
 def digest(query: Query) -> str:
     """Twelve hexadecimal digits that name a query, and say nothing about it."""
     whole = hashlib.blake2b(digest_size=6)
-    for part in (query.vector, query.sparse_vector and query.sparse_vector.values):
+    words = None if query.sparse_vector is None else query.sparse_vector.values
+    for part in (query.vector, words):
         whole.update(b"-" if part is None else part.tobytes())
     whole.update(f"{query.text!r} {query.top_k} {query.filter!r}".encode())
     return whole.hexdigest()

@@ -9,7 +9,7 @@ from typing import get_args
 import httpx
 import pytest
 
-from shardroute.cli.app import Kind
+from shardroute.cli.app import Kind, main
 from shardroute.config import Config
 from shardroute.demo.kinds import KINDS, Cluster
 from shardroute.demo.plan import Plan
@@ -75,3 +75,14 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
 
 def test_the_command_takes_the_kinds_that_there_are() -> None:
     assert get_args(Kind) == tuple(KINDS)
+
+
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_the_command_refuses_an_unknown_kind_with_the_known_ones(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", option, "redis"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert all(kind in said for kind in ("redis", *KINDS))
