@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .gates import Breach, Gates
 from .phases import Phase
 from .records import Query
-from .statistics import Tally
+from .statistics import Events, Tally, added
 
 PHASE = "phase"
 """Counts of queries by phase are in a tally under this name: ``phase/DUAL_OLD``."""
@@ -61,6 +62,64 @@ class RecordedQuery:
     text: str | None = None
     at: float = 0.0
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All that is known of a tenant's two paths. `old` and `new` are the clusters' names.
+
+    `windows`: oldest first. `examples`: worst first. `breaches`: the `gates` that do not hold for all windows
+    together. `made_at`: seconds of Redis's clock.
+    """
+
+    tenant: str
+    phase: Phase
+    windows: Sequence[StatsWindow]
+    examples: Sequence[Example]
+    old: str
+    new: str
+    gates: Gates
+    breaches: Sequence[Breach]
+    made_at: float
+
+    @property
+    def tally(self) -> Tally:
+        """Of all windows together."""
+        return added(window.tally for window in self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What was counted up to a moment, so that what comes later can be told. `at`: seconds of Redis's clock."""
+
+    at: float
+    before: Mapping[tuple[float, float], Tally]
+
+    @classmethod
+    def made(cls, at: float, windows: Sequence[StatsWindow]) -> Mark:
+        return cls(at, {(window.start, window.seconds): window.tally for window in windows})
+
+    def since(self, windows: Sequence[StatsWindow]) -> list[StatsWindow]:
+        """What was counted after the mark: the window that it lies in counts less what it had by then."""
+        return [
+            replace(window, tally=_less(window.tally, self.before.get((window.start, window.seconds))))
+            for window in windows
+            if window.start + window.seconds > self.at
+        ]
+
+
+def latest(windows: Sequence[StatsWindow], now: float, *, seconds: float, samples: int) -> Tally:
+    """The last `seconds`, and as many windows before them as `samples` comparisons need."""
+    seen = Tally()
+    for window in reversed(windows):
+        if window.start + window.seconds <= now - seconds and seen.count(Events.COMPARED) >= samples:
+            break
+        seen.add(window.tally)
+    return seen
+
+
+def _less(whole: Tally, part: Tally | None) -> Tally:
+    return whole if part is None else Tally(whole.counts - part.counts)
 
 
 def digest(query: Query) -> str:

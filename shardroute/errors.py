@@ -153,6 +153,18 @@ class VerificationFailed(MigrationError):
         self.differences = tuple(differences)
 
 
+class GateFailed(MigrationError):
+    """What was seen of the new cluster is not good enough for crossing. `broken`: each gate, found value and limit."""
+
+    def __init__(self, tenant: str, broken: Sequence[str], *, hint: str = "") -> None:
+        listing = "".join(f"\n  - {gate}" for gate in broken)
+        super().__init__(
+            f"tenant {tenant!r} stays on its old cluster, by the gates:{listing}\n"
+            f"{hint}`migrate` judges it again; `--no-gates` takes it across all the same."
+        )
+        self.broken = tuple(broken)
+
+
 class TenantLocked(MigrationError):
     """Somebody else moves this tenant at the moment."""
 

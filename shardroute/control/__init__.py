@@ -1,10 +1,11 @@
-"""Everything in Redis: the map and its changes, sessions, the journal, locks."""
+"""Everything in Redis: the map and its changes, sessions, the journal, locks, statistics."""
 
 from .journal import Begun, Checkpoint, Journal, Window
 from .locks import Locks, LockState
 from .mapstore import MapStore, default_lock
 from .plane import ControlPlane
 from .sessions import PROTOCOL, Heartbeat, SessionInfo, Sessions, SessionState, new_session_id
+from .stats import Stats
 
 __all__ = [
     "PROTOCOL",
@@ -19,6 +20,7 @@ __all__ = [
     "SessionInfo",
     "SessionState",
     "Sessions",
+    "Stats",
     "Window",
     "default_lock",
     "new_session_id",

@@ -57,6 +57,12 @@ class Keys:
     def copy(self, tenant: str) -> str:
         return self._key("copy", tenant)
 
+    def examples(self, tenant: str) -> str:
+        return self._key("examples", tenant)
+
+    def recorded(self, tenant: str) -> str:
+        return self._key("recorded", tenant)
+
     def of(self, tenant: str) -> tuple[str, ...]:
         """All keys that a script may touch. `tenant` "" serves the scripts that touch no tenant's keys."""
         return (
@@ -76,4 +82,8 @@ class Keys:
             self.copy(tenant),
             self._key("void", tenant),
             self._key("beats"),
+            self._key("tallies", tenant),
+            self._key("batches", tenant),
+            self.examples(tenant),
+            self.recorded(tenant),
         )

@@ -15,6 +15,7 @@ from .locks import Locks
 from .mapstore import MapStore
 from .scripts import Scripts
 from .sessions import Sessions
+from .stats import Stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class ControlPlane:
     sessions: Sessions
     journal: Journal
     locks: Locks
+    stats: Stats
     scripts: Scripts
     connections: Connections
     keys: Keys
@@ -40,6 +42,7 @@ class ControlPlane:
             sessions=Sessions(scripts),
             journal=Journal(connections, scripts),
             locks=Locks(connections, scripts),
+            stats=Stats(connections, scripts),
             scripts=scripts,
             connections=connections,
             keys=keys,

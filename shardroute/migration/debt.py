@@ -25,11 +25,15 @@ _PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, while every id left 
 
 
 class Payer:
-    """Pays what there is. Idempotent; raises ClusterUnavailable, ClusterRejected, LockLost."""
+    """Pays what there is. Idempotent; raises ClusterUnavailable, ClusterRejected, LockLost.
+
+    `brought`: ids that were brought to the secondary so far, forgiven or not.
+    """
 
     def __init__(self, work: Work, standing: Standing) -> None:
         self._work = work
         self._primary, self._secondary = work.pair(standing)
+        self.brought = 0
 
     async def pay(self, patience: float, *, enough: int = 0, quiet: bool = False) -> Journal:
         """Pays until at most `enough` ids are left, or for `patience` seconds; what is left then.
@@ -53,7 +57,7 @@ class Payer:
         Where reads lag, a hold with any debt lasts that long, so that all of it should go before; but ids that are
         written all the time are debt again after every round.
         """
-        if not self._primary.store.lag:
+        if not (self._primary.store.lag or self._secondary.store.lag):
             return await self.pay(patience, enough=_BATCH // 4)
         left, before = await self._announced(), math.inf
         while 0 < left.debt < before:
@@ -83,6 +87,7 @@ class Payer:
             await work.look(window, [])
             return 0
         await bring(work, self._primary, self._secondary, ids)
+        self.brought += len(ids)
         stayed = await work.plane.journal.close_window(work.tenant, work.fence, window, Window.PAY, ids)
         paid = len(ids) - len(stayed)
         debt_paid.add(paid)

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiolimiter import AsyncLimiter
 
@@ -22,15 +22,17 @@ from ..errors import (
     MigrationError,
     MoveRefused,
     PreflightFailed,
+    ShardrouteError,
     VerificationFailed,
 )
-from ..phases import EFFECTS, Phase, check_arrived, check_verb, step_towards
+from ..phases import EFFECTS, VERBS, Phase, check_arrived, check_verb, step_towards
 from ..ports import Store
 from ..routing import Sides
 from ..shardmap import Standing
 from .barrier import acknowledged
 from .copier import Copier
 from .debt import Payer
+from .gatekeeper import Traffic, pass_gates, watch
 from .observer import Observer, Silent, Stage
 from .patience import Patience
 from .preflight import problems
@@ -50,20 +52,25 @@ class Options:
     """What a caller may choose.
 
     `verify`: compare every record before a cut-over; with `verify_synced`, of a copy made earlier as well.
-    `empty`: move a tenant that has no records too.
+    `empty`: move a tenant that has no records too. `gates`, `watch`: judge the traffic before and after a
+    migration crosses, where the configuration says how.
     """
 
     purge_target: bool = False
     verify: bool = True
     verify_synced: bool = True
     empty: bool = False
+    gates: bool = True
+    watch: bool = True
 
 
 @dataclass(slots=True)
 class Outcome:
     """What a verb did. `hold_seconds`: from the move into the hold to the move out of it, of each cut-over.
 
-    `debt`: ids that are being written too fast to be brought to both sides for now.
+    `debt`: ids that are being written too fast to be brought to both sides for now. `judged`, `watched`: comparisons
+    seen before and after the crossing. `rolled_back`: the watch brought it back, as `broken` gates say;
+    `rollback_seconds`: from seeing that until the old cluster served reads and writes again.
     """
 
     tenant: str
@@ -75,6 +82,11 @@ class Outcome:
     debt: int = 0
     hold_seconds: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    judged: int = 0
+    watched: int = 0
+    rolled_back: bool = False
+    broken: list[str] = field(default_factory=list)
+    rollback_seconds: float | None = None
 
 
 class Migrator:
@@ -104,9 +116,10 @@ class Migrator:
                 check_arrived(allowed, tenant, standing.phase, synced=standing.synced)
                 destination = allowed.destination
                 assert destination is not None, f"{verb} moves nothing"
-                outcome.phase = await _Journey(work, destination, options or Options(), outcome).travel(
-                    standing
-                )
+                options = self._options(verb, options or Options())
+                outcome.phase = await _Journey(work, destination, options, outcome).travel(standing)
+                if options.watch:
+                    await _watched(work, outcome)
         outcome.seconds = time.monotonic() - began
         return outcome
 
@@ -165,6 +178,15 @@ class Migrator:
         outcome.seconds = time.monotonic() - began
         return outcome
 
+    def _options(self, verb: str, options: Options) -> Options:
+        """Gates and watch are for migrations, and where there are any."""
+        moving = verb == "migrate"
+        return replace(
+            options,
+            gates=moving and options.gates and self._config.gates.closed,
+            watch=moving and options.watch and self._config.watch.closed,
+        )
+
     @asynccontextmanager
     async def working(self, tenant: str) -> AsyncIterator[Work]:
         """The tenant's lock, and what is needed to work on it. Raises TenantLocked, LockLost."""
@@ -206,6 +228,7 @@ class _Journey:
         self._outcome = outcome
         self._held_since: float | None = None
         self._holds = 0
+        self._judged = not options.gates
 
     async def travel(self, standing: Standing) -> Phase:
         while standing.phase is not self._destination:
@@ -252,6 +275,8 @@ class _Journey:
                 self._outcome.copied = await Copier(work, standing).copy()
             await work.plane.maps.mark_synced(work.tenant, work.shard, standing, fence=work.fence)
             work.step("synced")
+        gates = work.config.gates
+        traffic = None if self._judged else await Traffic.from_now(work, gates)
         await Payer(work, standing).pay_most(_catch_up(work, standing))
         wanted = self._options.verify and (self._options.verify_synced or not standing.synced)
         if wanted and not self._outcome.compared:
@@ -262,9 +287,21 @@ class _Journey:
                 len(verification.differing),
             )
             await Payer(work, standing).pay_most(_catch_up(work, standing))
+        if traffic is not None:
+            with stage_span("shardroute.gates", work.tenant):
+                self._outcome.judged = await pass_gates(work, gates, traffic)
+            self._judged = True  # and not again before every try of the cut-over
+            await Payer(work, standing).pay_most(_catch_up(work, standing))
+        await work.fresh(work.pair(standing)[1])  # reads go there next: they must not go back in time
 
     async def _before_leaving_hold(self, standing: Standing) -> None:
-        await Payer(self._work, standing).pay(self._work.config.migration.max_hold, quiet=True)
+        """No debt, no token; and what was paid here is seen on the side that reads go to."""
+        work, loop = self._work, asyncio.get_running_loop()
+        until = loop.time() + work.config.migration.max_hold
+        payer = Payer(work, standing)
+        await payer.pay(until - loop.time(), quiet=True)
+        if payer.brought:
+            await work.fresh(work.pair(standing)[1], patience=until - loop.time())
 
     _PREPARATIONS: Mapping[tuple[str, str], Callable[[_Journey, Standing], Awaitable[None]]] = {
         ("settled", "other"): _before_dual,
@@ -328,6 +365,31 @@ class _Journey:
         elif before and not after and self._held_since is not None:
             self._outcome.hold_seconds.append(time.monotonic() - self._held_since)
             self._held_since = None
+
+
+async def _watched(work: Work, outcome: Outcome) -> None:
+    """After the crossing: if the traffic breaks a gate, back to the old cluster."""
+    with stage_span("shardroute.watch", work.tenant):
+        broken, seen = await watch(work, work.config.watch)
+        outcome.watched = seen.compared
+        if broken:
+            outcome.broken = [str(breach) for breach in broken]
+            began = time.monotonic()
+            await _taken_back(work, outcome)
+            outcome.rolled_back, outcome.rollback_seconds = True, time.monotonic() - began
+
+
+async def _taken_back(work: Work, outcome: Outcome) -> None:
+    back = VERBS["rollback"].destination
+    assert back is not None
+    options = Options(verify_synced=False, gates=False)
+    try:
+        outcome.phase = await _Journey(work, back, options, outcome).travel(await work.standing())
+    except ShardrouteError as error:
+        raise MigrationError(
+            f"tenant {work.tenant!r} has crossed, and its watch says: {'; '.join(outcome.broken)}. Going back failed; "
+            f"`rollback` tries again: {error}"
+        ) from error
 
 
 def _catch_up(work: Work, standing: Standing) -> float:

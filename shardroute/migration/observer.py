@@ -7,12 +7,14 @@ from typing import Protocol
 
 
 class Stage(StrEnum):
-    """The long parts of a migration."""
+    """The long parts of a migration. Those that wait for traffic count comparisons, the others records."""
 
     PREFLIGHT = "preflight"
     COPY = "copy"
     DEBT = "debt"
     VERIFY = "verify"
+    GATES = "gates"
+    WATCH = "watch"
     PURGE = "purge"
 
 
@@ -20,10 +22,10 @@ class Observer(Protocol):
     """Called often and from the event loop: return at once."""
 
     def stage(self, tenant: str, stage: Stage, total: int | None, done: int = 0) -> None:
-        """A stage begins; `total` records, None where that is not known; `done` by an earlier, interrupted run."""
+        """A stage begins; `total` to be done, None where that is not known; `done` by an earlier, interrupted run."""
 
     def advance(self, tenant: str, stage: Stage, records: int) -> None:
-        """So many records more."""
+        """So much more."""
 
     def step(self, tenant: str, step: str) -> None:
         """Something has just been done that other processes can see."""

@@ -39,6 +39,7 @@ class LoopServer:
             date_header=False,
             server_header=False,
             ws="none",
+            timeout_keep_alive=60,  # longer than any client keeps a connection: two that end it at once lose a request
         )
         config.load()
         self._uvicorn = uvicorn.Server(config)

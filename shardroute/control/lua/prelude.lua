@@ -1,7 +1,8 @@
 -- Put in front of every script. All scripts get the same keys in the same order, of one hash slot.
 -- Times are milliseconds of Redis's own clock. Rules are numbered in docs/protocol.md.
 local META, TENANTS, DEFAULTS, CHANGES, SESSIONS, ACKS, INFO,
-      TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID, BEATS = unpack(KEYS)
+      TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID, BEATS,
+      TALLIES, BATCHES, EXAMPLES, RECORDED = unpack(KEYS)
 
 local LINE = {OLD = 0, DUAL_OLD = 1, HOLD_OLD = 2, HOLD_NEW = 3, DUAL_NEW = 4, NEW = 5}
 local SETTLED = {OLD = true, NEW = true}
@@ -137,4 +138,12 @@ local function move_to(tenant, standing, to, max_hold, fence)
   if SETTLED[standing.phase] ~= SETTLED[to] then forget_journal() end
   step(standing, to, max_hold, fence)
   return publish(tenant, standing)
+end
+
+-- Statistics carry no token, so what was taken once is remembered for a minute: far longer than it is asked again.
+local function first_time(batch)
+  redis.call('ZREMRANGEBYSCORE', BATCHES, '-inf', now() - 60000)
+  local added = redis.call('ZADD', BATCHES, 'NX', now(), batch)
+  redis.call('PEXPIRE', BATCHES, 60000)
+  return added == 1
 end
