@@ -25,8 +25,9 @@ lint: $(READY)  ## style, format and the direction of imports
 types: $(READY)  ## strict types
 	@$(BIN)/mypy shardroute tests benchmarks $(wildcard examples/*.py)
 
-bench: $(READY)  ## what routing adds, and how fast a copy is; needs a quiet machine
+bench: $(READY)  ## what routing and shadows add, and how fast a copy is; needs a quiet machine
 	@$(BIN)/python -m benchmarks.routing
+	@$(BIN)/python -m benchmarks.shadow
 	@$(BIN)/python -m benchmarks.copy
 
 model: $(READY)  ## every interleaving of a small world, with each rule left out in turn

@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from .clusters import connected
+from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
 from .control import ControlPlane, SessionState
 from .encoding import encoding_of
 from .errors import ShardrouteError, VerbRefused
+from .gates import breaches
 from .migration import Finisher, Migrator, Observer, Options, Outcome, Verification, session_problems
-from .phases import EFFECTS, Phase
+from .phases import EFFECTS, Phase, check_verb
 from .ports import Store
 from .records import check_id
+from .replay import check_fits, read_lines, replay
+from .routing import Sides
 from .shardmap import ShardMap, Standing
+from .statistics import added
 from .topology import Topology, check_tenant
 
 _PATIENCE = 30.0  # seconds that an admin verb waits for a Redis that is away
@@ -128,6 +133,65 @@ class Admin:
         _diagnose_sessions(found)
         _diagnose_tenants(found)
         return found
+
+    # -- comparing ---------------------------------------------------------------------------------------------
+
+    async def compare(self, tenant: str, *, seconds: float | None = None) -> Comparison:
+        """What routers saw of the tenant's two paths: all that is kept, or the last `seconds`. Judged by [gates]."""
+        stats = self._plane.stats
+        standing = self.config.route.standing(await self.map(), check_tenant(tenant))
+        windows = await stats.windows(tenant, seconds=seconds)
+        return await self._comparison(tenant, standing, windows, await stats.examples(tenant))
+
+    async def forget_comparisons(self, tenant: str) -> None:
+        """Clears the tenant's counts, examples and recorded queries."""
+        await self.map()
+        await self._plane.stats.clear(check_tenant(tenant))
+
+    async def recorded(self, tenant: str) -> list[RecordedQuery]:
+        """The queries that routers recorded, oldest first (`recording.share`)."""
+        await self.map()
+        return await self._plane.stats.recorded(check_tenant(tenant))
+
+    def read_queries(self, tenant: str, lines: Iterable[str]) -> list[RecordedQuery]:
+        """Of a file, for `replay`. Raises InvalidInput with the number of a line that the clusters cannot answer."""
+        return read_lines(lines, self._sides(tenant))
+
+    async def replay(self, tenant: str, queries: Sequence[RecordedQuery]) -> Comparison:
+        """Asks both clusters these queries, past every router.
+
+        Raises VerbRefused for a tenant that is not on two clusters; InvalidInput for a query that they cannot answer,
+        before any is asked.
+        """
+        await self._ready()
+        standing = self.config.route.standing(await self.map(), check_tenant(tenant))
+        check_verb("replay", tenant, standing.phase)
+        sides, shadow = self._sides(tenant), self.config.shadow
+        for query in queries:
+            check_fits(query, sides)
+        began = await self._plane.time()
+        found = await replay(sides, standing, queries, concurrency=shadow.concurrency, timeout=shadow.timeout)
+        window = StatsWindow(began, await self._plane.time() - began, found.tally)
+        return await self._comparison(tenant, standing, [window], found.worst)
+
+    def _sides(self, tenant: str) -> Sides:
+        return Sides(check_tenant(tenant), self.config.route, self._stores)
+
+    async def _comparison(
+        self, tenant: str, standing: Standing, windows: Sequence[StatsWindow], examples: Sequence[Example]
+    ) -> Comparison:
+        route = self.config.route
+        return Comparison(
+            tenant=tenant,
+            phase=standing.phase,
+            windows=windows,
+            examples=examples,
+            old=route.old.placement.cluster,
+            new=route.new.placement.cluster,
+            gates=self.config.gates,
+            breaches=breaches(self.config.gates, added(window.tally for window in windows)),
+            made_at=await self._plane.time(),
+        )
 
     # -- moving ------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,10 @@ class Agreement:
 def agreement(
     primary: Sequence[Match], other: Sequence[Match], k: int, *, scores_compare: bool = True
 ) -> Agreement:
-    """Compares two answers. Both empty is full agreement. `k`: how many matches were asked for, 1 or more."""
+    """Compares two answers. Both empty is full agreement, one empty is none at all.
+
+    `k`: how many matches were asked for, 1 or more.
+    """
     ours, theirs = _first(primary, k), _first(other, k)
     common = ours.keys() & theirs.keys()
     either = len(ours.keys() | theirs.keys())

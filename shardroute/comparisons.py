@@ -125,8 +125,9 @@ def _less(whole: Tally, part: Tally | None) -> Tally:
 def digest(query: Query) -> str:
     """Twelve hexadecimal digits that name a query, and say nothing about it."""
     whole = hashlib.blake2b(digest_size=6)
-    words = None if query.sparse_vector is None else query.sparse_vector.values
-    for part in (query.vector, words):
+    sparse = query.sparse_vector
+    words = (None, None) if sparse is None else (sparse.indices, sparse.values)
+    for part in (query.vector, *words):
         whole.update(b"-" if part is None else part.tobytes())
     whole.update(f"{query.text!r} {query.top_k} {query.filter!r}".encode())
     return whole.hexdigest()

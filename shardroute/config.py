@@ -223,7 +223,7 @@ class Config:
         return cls(
             clusters=clusters,
             topologies=topologies,
-            migration=_migration(raw, topologies),
+            migration=_migration(raw, topologies, clusters),
             **{name: _section(kind, raw.get(name, {}), name) for name, kind in _SECTIONS.items()},
         )
 
@@ -342,13 +342,24 @@ def _choice(kind: type[_Section], value: Any, path: str) -> _Section:
         raise ConfigError(f"{path} is {value!r}; known are {', '.join(kind)}") from error  # type: ignore[arg-type]  # an enumeration
 
 
-def _migration(raw: Mapping[str, Any], topologies: Mapping[str, Topology]) -> MigrationConfig:
+def _kept_in(placement: Placement, clusters: Mapping[str, ClusterConfig]) -> tuple[str, ...]:
+    """What tells collections apart: of Pinecone the one index that a `host` is, or the name within a project."""
+    cluster = clusters[placement.cluster]
+    if cluster.kind not in _IN_NAMESPACES:
+        return placement.cluster, placement.collection
+    host, project = str(cluster.options.get("host", "")), str(cluster.options.get("api_key", ""))
+    return (host.rpartition("://")[2].rstrip("/"),) if host else (project, placement.collection)
+
+
+def _migration(
+    raw: Mapping[str, Any], topologies: Mapping[str, Topology], clusters: Mapping[str, ClusterConfig]
+) -> MigrationConfig:
     migration = _section(MigrationConfig, raw.get("migration", {}), "migration")
     for key, name in (("from", migration.from_), ("to", migration.to)):
         if name not in topologies:
             raise ConfigError(f"migration.{key} is {name!r}; configured are {', '.join(topologies)}")
-    old, new = topologies[migration.from_].placement, topologies[migration.to].placement
-    if (old.cluster, old.collection) == (new.cluster, new.collection):
+    old, new = (_kept_in(topologies[name].placement, clusters) for name in (migration.from_, migration.to))
+    if old == new:
         raise ConfigError(
             "migration: both topologies keep their records in the same collections of one cluster"
         )

@@ -91,6 +91,10 @@ class ClusterRejected(ShardrouteError):
         self.cluster = cluster
 
 
+class TenantBreach(ClusterRejected):
+    """A cluster answered with a record of another tenant: the answer is thrown away. Always an alarm."""
+
+
 class EncoderUnavailable(Unavailable):
     """An encoder failed, or did not answer in time. Nothing was sent to the cluster that the vectors are for."""
 

@@ -110,6 +110,7 @@ VERBS: dict[str, Verb] = {
         _verb("abort", "HOLD_OLD DUAL_OLD OLD", Phase.OLD),
         _verb("complete", "HOLD_NEW DUAL_NEW NEW", Phase.NEW),
         _verb("verify", "DUAL_OLD DUAL_NEW"),
+        _verb("replay", "DUAL_OLD DUAL_NEW"),
         _verb("purge", "OLD NEW"),
     )
 }
@@ -127,6 +128,10 @@ _INSTEAD: dict[tuple[str, Phase], str] = {
     ("verify", Phase.NEW): "its data is on the new cluster alone; `rollback` copies it back",
     ("verify", Phase.HOLD_OLD): "a cut-over is under way; `migrate` or `rollback` finishes it",
     ("verify", Phase.HOLD_NEW): "a cut-over is under way; `migrate` or `rollback` finishes it",
+    ("replay", Phase.OLD): "its data is on the old cluster alone; `migrate` copies it",
+    ("replay", Phase.HOLD_OLD): "a cut-over is under way; `migrate` or `rollback` finishes it",
+    ("replay", Phase.HOLD_NEW): "a cut-over is under way; `migrate` or `rollback` finishes it",
+    ("replay", Phase.NEW): "its data is on the new cluster alone; `rollback` copies it back",
     ("purge", Phase.DUAL_OLD): "both clusters are in use; `abort` or `migrate` comes first",
     ("purge", Phase.HOLD_OLD): "both clusters are in use; `abort` or `migrate` comes first",
     ("purge", Phase.HOLD_NEW): "both clusters are in use; `complete` or `rollback` comes first",

@@ -15,7 +15,7 @@ class Html(str):
     __slots__ = ()
 
 
-def tag(name: str, *children: str, **attributes: str | float | None) -> Html:
+def tag(name: str, /, *children: str, **attributes: str | float | None) -> Html:
     """An element. Children that are no `Html`, and all attributes, are escaped; an attribute of None is left out.
 
     ``class_`` is written ``class``, and other underscores are hyphens.

@@ -107,3 +107,11 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
         moved[number] = min(moved[number], limit)
         limit = moved[number] - gap
     return moved
+
+
+def round_ticks(low: float, high: float, most: int) -> list[float]:
+    """At most `most` steps of 1, 2 or 5 times a power of ten, all within the range."""
+    power = floor(log10((high - low) / most))
+    steps = (float(f"{digit}e{power + more}") for more in (0, 1) for digit in (1, 2, 5))
+    step = next(step for step in steps if (high - low) / step <= most)
+    return [number * step for number in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]

@@ -18,8 +18,11 @@ from .errors import ShardrouteError
 from .follower import Follower
 from .ports import Store
 from .reads import Reader
+from .recording import Recorder
 from .routing import Sides
+from .shadow import Shadows
 from .shardmap import ShardMap
+from .tallies import Tallies
 from .tenant import Tenant
 from .topology import check_tenant
 from .view import View
@@ -114,7 +117,14 @@ class _Running:
         self.view = view
         self.follower = follower
         self.stores = stores
-        self.reader = Reader(view, serve_stale=config.router.stale_reads)
+        self.shadows = Shadows(config.shadow, view, Tallies(plane, config.shadow))
+        self.reader = Reader(
+            view,
+            self.shadows,
+            serve_stale=config.router.stale_reads,
+            failover=config.router.failover_reads,
+        )
+        self.recorder = Recorder(plane.stats, config.recording) if config.recording.share else None
         self.writer = Writer(
             plane,
             view,
@@ -127,7 +137,7 @@ class _Running:
 
     def _tenant(self, name: str) -> Tenant:
         sides = Sides(check_tenant(name), self.view.migration, self.stores)
-        return Tenant(sides, self.view, self.reader, self.writer)
+        return Tenant(sides, self.view, self.reader, self.writer, self.recorder)
 
     async def create_tenant(self, name: str) -> Tenant:
         _, version = await self.plane.maps.create_tenant(name, self.view.migration.old.shard(name))
@@ -149,5 +159,9 @@ async def _opened(config: Config, given: Mapping[str, Store] | None) -> AsyncIte
         follower = Follower(plane, view, config.control)
         await stack.enter_async_context(follower.running())
         running = _Running(config, plane, stores, view, follower)
+        if running.shadows.on:
+            await stack.enter_async_context(running.shadows.running())
+        if running.recorder is not None:
+            await stack.enter_async_context(running.recorder.running())
         stack.push_async_callback(running.writer.drain, config.router.drain)
         yield running

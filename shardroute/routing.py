@@ -55,10 +55,10 @@ class Route:
     held: bool
     in_flight: tuple[str, int]
     attributes: Mapping[str, Any]
-    measured: dict[tuple[str, str], Mapping[str, Any]] = field(
+    measured: dict[tuple[str, str, Side], Mapping[str, Any]] = field(
         default_factory=dict, compare=False, repr=False
     )
-    """Metric attributes by operation and role, made when they are first needed."""
+    """Metric attributes by operation, role and side, made when they are first needed."""
 
     @property
     def targets(self) -> tuple[Target, ...]:

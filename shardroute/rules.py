@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 
-from .phases import CROSSING, EFFECTS, NEIGHBOURS, Phase
+from .phases import CROSSING, EFFECTS, HOLD_ENDS_IN, NEIGHBOURS, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,17 @@ def refusal(
     journal: Journal,
     barrier_passed: bool,
     hold_overdue: bool,
+    crossed: bool = True,
 ) -> Refusal | None:
-    """Rules 1, 2, 10 and 11: why a tenant may not move from `phase` to `to` now, or None if it may."""
+    """Rules 1, 2, 10 and 11: why a tenant may not move from `phase` to `to` now, or None if it may.
+
+    `crossed`: whether the hold was entered by the crossing. A hold that was not ends, when it is overdue, in the phase
+    that it came from: who has not heard of it is there still, and need not be waited for.
+    """
     if to not in NEIGHBOURS[phase]:
         return Refusal.NOT_NEIGHBOUR
-    if not barrier_passed:
+    returns = hold_overdue and not crossed and HOLD_ENDS_IN.get(phase) is to
+    if not barrier_passed and not returns:
         return Refusal.BARRIER
     if EFFECTS[phase].dual and EFFECTS[to].held and not synced:
         return Refusal.NOT_SYNCED

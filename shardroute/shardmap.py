@@ -21,6 +21,7 @@ class Standing:
 
     `synced`: a full copy has been made since the dual phase was entered (rule 10).
     `hold_until`: Redis time in seconds after which the hold is overdue (rule 11), in a hold only.
+    `canary`: percentage of reads that the other side answers; only where `synced`, and only until the next move.
     """
 
     phase: Phase = Phase.OLD
@@ -28,6 +29,7 @@ class Standing:
     version: int = 0
     synced: bool = False
     hold_until: float | None = None
+    canary: int = 0
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Standing:
@@ -38,7 +40,12 @@ class Standing:
             version=int(raw["version"]),
             synced=bool(int(raw.get("synced", 0))),
             hold_until=hold_until / 1000 or None,
+            canary=int(raw.get("canary", 0)),
         )
+
+    def moved(self, since: Standing) -> bool:
+        """Whether the tenant has left the phase in which it stood then, be it that it came back."""
+        return self.epoch != since.epoch or self.phase is not since.phase
 
 
 UNMOVED = Standing()

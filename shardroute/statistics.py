@@ -17,11 +17,11 @@ from itertools import accumulate
 from .agreement import Agreement
 from .phases import Side
 
-LATENCY_EDGES: tuple[float, ...] = tuple(0.0001 * 2 ** (step / 4) for step in range(80))
-"""Seconds, from 0.1 ms to 88 s, four buckets to an octave: a quantile is too low by a fifth at most."""
+LATENCY_EDGES: tuple[float, ...] = tuple(0.0001 * 2 ** (step / 8) for step in range(160))
+"""Seconds, from 0.1 ms to 96 s, eight buckets to an octave: a quantile is too low by a twelfth at most."""
 
-SHARE_EDGES: tuple[float, ...] = tuple(step / 50 for step in range(1, 51))
-"""From 0.02 to 1 in steps of 0.02; the last bucket holds exactly 1."""
+SHARE_EDGES: tuple[float, ...] = tuple(step / 100 for step in range(1, 101))
+"""From 0.01 to 1 in steps of 0.01; the last bucket holds exactly 1. So a gate of 0.95 is an edge."""
 
 _MICRO = 1_000_000
 
@@ -44,6 +44,9 @@ class Events(StrEnum):
     METADATA = "metadata"  # comparisons with differing metadata
     BREACH = "breach"  # a record of another tenant: always an alarm
     HELD = "held"  # writes that waited in a hold
+    FETCHED = "fetched"  # fetches that were compared
+    MISSING = "missing"  # records of such that one side has and the other has not
+    DIFFERING = "differing"  # records of such that differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,16 @@ class Tally:
     def floor(self, found: Agreement) -> None:
         """The primary's answer was compared with its own second one."""
         self._put(Shares.FLOOR, SHARE_EDGES, found.recall)
+
+    def fetched(self, missing: int, differing: int) -> None:
+        """The records that both sides answered to a fetch were compared. Latencies and errors are of queries only."""
+        self.counts[Events.FETCHED] += 1
+        self.counts[Events.MISSING] += missing
+        self.counts[Events.DIFFERING] += differing
+
+    def fetch_failed(self, side: Side, kind: str) -> None:
+        """A fetch failed on a side; `kind`: the error's type."""
+        self.counts[f"fetch_error/{side}/{kind}"] += 1
 
     def event(self, event: Events, times: int = 1) -> None:
         self.counts[event] += times

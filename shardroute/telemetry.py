@@ -26,7 +26,7 @@ SHARD: Final = "shardroute.shard"
 PHASE: Final = "shardroute.phase"
 EPOCH: Final = "shardroute.epoch"
 PATH: Final = "shardroute.path"  # old or new
-ROLE: Final = "shardroute.role"  # primary or secondary
+ROLE: Final = "shardroute.role"  # primary, secondary, shadow or canary
 CLUSTER: Final = "shardroute.cluster"
 POINTS: Final = "shardroute.points.count"
 HOLD_WAIT: Final = "shardroute.hold.wait_ms"
@@ -36,6 +36,16 @@ ATTEMPTS: Final = "shardroute.attempts"
 ENCODER: Final = "shardroute.encoder"
 TEXTS: Final = "shardroute.texts.count"
 ENCODE: Final = "shardroute.encode"  # a span
+FAILOVER: Final = "shardroute.failover"
+COMPARE: Final = "shardroute.compare"  # a span
+VERDICT: Final = "shardroute.compare.verdict"  # same, differs, error or breach; of a metric, moved as well
+RECALL: Final = "shardroute.compare.recall"
+OVERLAP: Final = "shardroute.compare.overlap"
+LATENCY_DIFFERENCE: Final = "shardroute.compare.latency_ms"  # the secondary's less the primary's
+PRIMARY_HITS: Final = "shardroute.compare.hits.primary"
+SECONDARY_HITS: Final = "shardroute.compare.hits.secondary"
+MISSING: Final = "shardroute.compare.missing"
+DIFFERING: Final = "shardroute.compare.differing"
 
 duration: Final = _meter.create_histogram(
     "db.client.operation.duration",
@@ -60,6 +70,26 @@ writes_repeated: Final = _meter.create_counter(
 )
 stale_reads: Final = _meter.create_counter(
     "shardroute.reads.stale", unit="{read}", description="Reads by a map whose lease had run out."
+)
+failover_reads: Final = _meter.create_counter(
+    "shardroute.reads.failover", unit="{read}", description="Reads that the standby was asked instead."
+)
+canary_fallbacks: Final = _meter.create_counter(
+    "shardroute.reads.canary.fallback",
+    unit="{read}",
+    description="Canary reads that the primary was asked instead.",
+)
+shadows_cast: Final = _meter.create_counter(
+    "shardroute.shadows", unit="{read}", description="Reads that the other side was asked too, by outcome."
+)
+shadows_shed: Final = _meter.create_counter(
+    "shardroute.shadows.shed", unit="{read}", description="Shadows that the queue had no room for."
+)
+agreement: Final = _meter.create_histogram(
+    "shardroute.agreement",
+    unit="1",
+    description="Recall of the secondary's answers to queries, the primary's taken as the yardstick.",
+    explicit_bucket_boundaries_advisory=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999],
 )
 records_copied: Final = _meter.create_counter(
     "shardroute.copy.records", unit="{record}", description="Records copied from primary to secondary."

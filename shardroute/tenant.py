@@ -12,9 +12,11 @@ from . import filters
 from .encoding import Encoding
 from .errors import InvalidFilter, InvalidInput, Unavailable
 from .operations import Delete, Operation, Update, Upsert
-from .phases import Phase
+from .phases import Phase, Side
 from .ports import Change
+from .questions import Lookup, Search
 from .reads import Reader
+from .recording import Recorder
 from .records import (
     EMPTY,
     Match,
@@ -54,10 +56,13 @@ class Tenant:
     `TenantHeld` or `LeaseLost` (retryable) when their deadline comes first, and `MapLost`. `timeout` is in seconds.
     """
 
-    __slots__ = ("_cached", "_encoding", "_reader", "_sides", "_view", "_writer", "name")
+    __slots__ = ("_cached", "_encoding", "_reader", "_recorder", "_sides", "_view", "_writer", "name")
 
-    def __init__(self, sides: Sides, view: View, reader: Reader, writer: Writer) -> None:
+    def __init__(
+        self, sides: Sides, view: View, reader: Reader, writer: Writer, recorder: Recorder | None = None
+    ) -> None:
         self.name = sides.tenant
+        self._recorder = recorder
         self._sides = sides
         self._encoding = sides.encoding
         self._view = view
@@ -170,10 +175,13 @@ class Tenant:
             raise InvalidFilter(
                 "an empty filter would match every record; name the ids, or purge the tenant", path=""
             )
-        primary = self._route().primary
-        if primary.store.lag:  # what was written a moment ago matches as well
+        # What was written a moment ago matches as well.
+        primary, awaited = self._route().primary, set[Side]()
+        while primary.store.lag and primary.side not in awaited:
+            awaited = {primary.side}
             patience = _CATCH_UP + 2 * primary.store.lag if timeout is None else timeout
             await _within(primary.store.fresh(primary.place), patience)
+            primary = self._route().primary  # reads may have crossed meanwhile
         return [record.id async for record in self.scan(filter=condition, vectors=False)]
 
     # -- reads -----------------------------------------------------------------------------------------------
@@ -189,10 +197,12 @@ class Tenant:
         include_metadata: bool = True,
         include_vector: bool = False,
         timeout: float | None = None,
+        sticky: str | None = None,
     ) -> list[Match]:
         """The nearest records, best first. Scores: cosine and dot as they are, euclidean the distance (L2).
 
         `text` instead of a vector where the topologies have encoders; where these differ, nothing else will do.
+        `sticky`: for whom, a user say. While the new cluster answers a share of the reads, they stay on one side.
         """
         if text is not None or self._encoding is not None:
             (vector, text), timeout = await _timed(_asked(self._encoding, vector, text), timeout)
@@ -209,22 +219,32 @@ class Tenant:
             include_vector,
             text,
         )
-        call = self._reader.read("query", route, route.primary.store.query(place, query))
+        if self._recorder is not None:
+            self._recorder.offer(self.name, query, filter)
+        if route.secondary is None:
+            call = self._reader.read("query", route, route.primary.store.query(place, query))
+        else:
+            call = self._reader.ask(route, Search(query), sticky)
         return await (call if timeout is None else _within(call, timeout))
 
     async def fetch(
-        self, ids: Iterable[str], *, vectors: bool = True, timeout: float | None = None
+        self,
+        ids: Iterable[str],
+        *,
+        vectors: bool = True,
+        timeout: float | None = None,
+        sticky: str | None = None,
     ) -> dict[str, Record]:
-        """Records by id; ids that are not there are left out."""
+        """Records by id; ids that are not there are left out. `sticky`: as in `query`."""
         if isinstance(ids, str):
             raise InvalidInput(f"fetch takes a list of ids, not the string {ids!r}")
         found: dict[str, Record] = {}
         left = list(dict.fromkeys(map(check_id, ids)))
         while left:
             route = self._route()  # for each batch: the tenant may leave a cluster and be purged there
-            store, place = route.primary.store, route.primary.place
-            batch, left = left[: store.limits.fetch_ids], left[store.limits.fetch_ids :]
-            call = self._reader.read("fetch", route, store.fetch(place, batch, vectors=vectors))
+            largest = self._largest("fetch_ids")
+            batch, left = left[:largest], left[largest:]
+            call = self._reader.ask(route, Lookup(batch, vectors), sticky)
             found |= await (call if timeout is None else _within(call, timeout))
         return found
 

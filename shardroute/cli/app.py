@@ -14,7 +14,7 @@ from cyclopts.validators import Number
 
 from .. import __version__
 from ..migration import Options
-from . import looking, verbs
+from . import comparing, looking, verbs
 from .exits import Exit
 from .options import COMMON, Common, Ids, Parallel, Repair, Tenant, Tenants, Yes, every, flag
 from .running import perform
@@ -70,15 +70,24 @@ def migrate(
     purge_target: Annotated[bool, flag("First delete what the new cluster holds of them.")] = False,
     no_verify: Annotated[bool, flag("Cross without comparing.")] = False,
     empty: Annotated[bool, flag("Move tenants that have no records as well.")] = False,
+    no_gates: Annotated[bool, flag("Cross whatever [gates] says.")] = False,
+    no_watch: Annotated[bool, flag("Do not look on afterwards, whatever [watch] says.")] = False,
+    canary: Annotated[
+        bool, flag("Let the new cluster answer 5, 25, 50, then all reads first, by [gates].")
+    ] = False,
     yes: Yes = False,
     parallel: Parallel = 2,
     common: Common = COMMON,
 ) -> int:
     """Copy tenants, compare every record, and take them across to the new cluster.
 
-    Interrupted, it goes on where it was when it is run again.
+    Interrupted, it goes on where it was when it is run again. With [gates], what the application's queries found is
+    judged first; with [watch] afterwards, and a tenant that fares badly is taken back.
     """
-    options = Options(purge_target=purge_target, verify=not no_verify, empty=empty or everyone)
+    options = Options(
+        purge_target=purge_target, verify=not no_verify, empty=empty or everyone, gates=not no_gates,
+        watch=not no_watch, canary=canary,
+    )  # fmt: skip
     return perform(
         common, verbs.migrate(tenants, everyone=everyone, options=options, yes=yes, parallel=parallel)
     )
@@ -94,6 +103,33 @@ def verify(
 ) -> int:
     """Compare every record of both sides. Differences end in exit code 3."""
     return perform(common, verbs.verify(tenants, everyone=everyone, repair=repair, parallel=parallel))
+
+
+@app.command
+def compare(
+    tenant: Tenant,
+    *,
+    seconds: Annotated[
+        float | None, Parameter(metavar="S", validator=Number(gt=0), help="Only the last so many.")
+    ] = None,
+    html: Annotated[Path | None, Parameter(metavar="FILE", help="Write a page of it.")] = None,
+    replay: Annotated[
+        str | None,
+        Parameter(
+            metavar="FILE",
+            allow_leading_hyphen=True,
+            help="Ask both clusters recorded queries; `-`: of Redis.",
+        ),
+    ] = None,
+    record: Annotated[
+        Path | None, Parameter(metavar="FILE", help="Write the recorded queries that Redis holds.")
+    ] = None,
+    clear: Annotated[bool, flag("Afterwards, forget counts, examples and recorded queries.")] = False,
+    common: Common = COMMON,
+) -> int:
+    """Show how a tenant's two clusters answer the same queries. Gates that do not hold end in exit code 1."""
+    wishes = comparing.Wishes(seconds=seconds, html=html, record=record, replay=replay, clear=clear)
+    return perform(common, comparing.compare(tenant, wishes), clusters=replay is not None)
 
 
 @app.command

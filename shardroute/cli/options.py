@@ -33,6 +33,10 @@ class Common:
             name=("--verbose", "-v"), negative=(), show_default=False, help="Retries, and errors with traces."
         ),
     ] = False
+    trace_file: Annotated[
+        Path | None,
+        Parameter(metavar="FILE", show_default=False, help="Spans, as a file that Jaeger's page can open."),
+    ] = None
 
 
 COMMON = Common()

@@ -16,7 +16,17 @@ _EVERY = 5.0  # seconds between plain lines of one tenant
 
 
 class Watch(Silent):
-    """An observer that is also told which tenants there are and which are done. This one says nothing."""
+    """An observer that is also told which tenants there are and which are done. This one says nothing.
+
+    `watched`: tenants that have crossed and are looked on at.
+    """
+
+    def __init__(self) -> None:
+        self.watched: set[str] = set()
+
+    def stage(self, tenant: str, stage: Stage, total: int | None, done: int = 0) -> None:
+        if stage is Stage.WATCH:
+            self.watched.add(tenant)
 
     def watching(self, tenants: Sequence[str]) -> AbstractContextManager[object]:
         """While these tenants are worked on."""
@@ -33,11 +43,13 @@ class Lines(Watch):
     """A line when a stage begins and when a tenant moves, and every few seconds on the way."""
 
     def __init__(self, say: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
         self._say = say
         self._now = now
         self._tallies: dict[str, _Tally] = {}
 
     def stage(self, tenant: str, stage: Stage, total: int | None, done: int = 0) -> None:
+        super().stage(tenant, stage, total, done)
         if _worth_saying(stage, total):
             now = self._now()
             self._tallies[tenant] = tally = _Tally(stage, total, done, first=done, began=now, said=now)
@@ -77,7 +89,8 @@ class _Tally:
 
     def pace(self, now: float) -> str:
         rate = (self.done - self.first) / max(now - self.began, 1e-9)
-        left = f", {clock((self.total - self.done) / rate)} left" if self.total and rate else ""
+        missing = (self.total or 0) - self.done
+        left = f", {clock(missing / rate)} left" if missing > 0 and rate else ""
         return f", {rate:,.0f}/s{left}"
 
 
@@ -85,6 +98,7 @@ class Bars(Watch):
     """A bar for each tenant under way, above them one for all when there are several."""
 
     def __init__(self, display: Display) -> None:
+        super().__init__()
         self._display = display
 
     def watching(self, tenants: Sequence[str]) -> AbstractContextManager[object]:
@@ -94,6 +108,7 @@ class Bars(Watch):
         self._display.restart(tenant, "starting", None, 0)
 
     def stage(self, tenant: str, stage: Stage, total: int | None, done: int = 0) -> None:
+        super().stage(tenant, stage, total, done)
         if _worth_saying(stage, total):
             self._display.restart(tenant, stage, total, done)
 

@@ -21,6 +21,7 @@ from .exits import Exit, exit_of, worst
 from .options import Common
 from .output import Screen, phase_column, text
 from .progress import Watch, watch_on
+from .tracing import traced
 from .words import plural
 
 _QUICK = 5.0  # seconds in which Redis has to answer before anything begins, or after an interruption
@@ -71,7 +72,8 @@ def perform(common: Common, command: Command, *, needs_map: bool = True, cluster
             await command(run, admin)
 
     try:
-        _run_to_end(with_admin())
+        with traced(common.trace_file, run.screen.note):
+            _run_to_end(with_admin())
     except (KeyboardInterrupt, asyncio.CancelledError):
         _interrupted(run)
     except Exception as error:  # a bug is told like any other failure; -v shows where
@@ -145,6 +147,8 @@ def _interrupted(run: Run) -> None:
     run.screen.note("interrupted" + ("; every step that was done holds" if run.begun else ""))
     if standing:
         _show_standings(run, list(standing.values()))
+    for tenant in filter(run.watch.watched.__contains__, left):
+        run.screen.note(f"tenant {tenant!r} has crossed and stays on its new cluster; nobody watches it now")
     if waiting:
         run.screen.aside(f"{plural(len(waiting), 'tenant')} not begun")
     if left or waiting:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ..admin import Admin
 from ..errors import InvalidInput, ShardrouteError
+from ..gates import Gates
 from ..migration import Options, Outcome, Verification, each
 from ..phases import LINE, Phase
 from ..topology import check_tenant
@@ -72,7 +73,11 @@ def migrate(tenants: Sequence[str], *, everyone: bool, options: Options, yes: bo
         chosen = await _chosen(admin, "migrate", tenants, everyone=everyone)
         if options.purge_target and not yes:
             await confirm_purge_target(run, admin, chosen)
+        if admin.config.gates.closed and not options.gates:
+            run.screen.note("--no-gates: what [gates] says is not asked")
         await _several(run, chosen, _mover(admin, "migrate", options), COPIED, parallel)
+        for row in run.document["results"]:
+            _tell_watch(run, row, admin.config.watch)
 
     return command
 
@@ -237,10 +242,12 @@ def _seconds(value: float) -> float:
 
 
 def _moved(outcome: Outcome) -> Row:
-    times = {
+    times: dict[str, Any] = {
         "hold_seconds": [_seconds(hold) for hold in outcome.hold_seconds],
         "seconds": _seconds(outcome.seconds),
     }
+    if outcome.rollback_seconds is not None:
+        times["rollback_seconds"] = _seconds(outcome.rollback_seconds)
     return {**asdict(outcome), **times}
 
 
@@ -255,6 +262,21 @@ def _verified(tenant: str, found: Verification, *, repair: bool, seconds: float)
         "examples": found.examples(),
         "seconds": _seconds(seconds),
     }
+
+
+def _tell_watch(run: Run, row: Row, watch: Gates) -> None:
+    tenant, samples = row["tenant"], watch.samples
+    if row["rolled_back"]:
+        run.exits.append(Exit.FAILED)
+        run.screen.note(
+            f"tenant {tenant!r} crossed and was taken back to its old cluster, which served again "
+            f"{row['rollback_seconds']:.2f} s after the watch saw it: {'; '.join(row['broken'])}"
+        )
+    elif row["watched"] is not None and row["watched"] < samples:
+        run.screen.note(
+            f"tenant {tenant!r} stays on its new cluster, on trust: its watch ended after {row['watched']:,} "
+            f"comparisons, and [watch] judges from {samples:,}"
+        )
 
 
 def _tell_differences(run: Run, row: Row) -> None:

@@ -40,6 +40,6 @@ def activity(step: str) -> str | None:
     return "cut-over" if EFFECTS[Phase(moved)].held else "barrier"
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 tenant``, ``1,200 tenants``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def plural(count: int, noun: str, several: str | None = None) -> str:
+    """``1 tenant``, ``1,200 tenants``; `several` where an s is not all."""
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"

@@ -57,6 +57,12 @@ class Keys:
     def copy(self, tenant: str) -> str:
         return self._key("copy", tenant)
 
+    def tallies(self, tenant: str) -> str:
+        return self._key("tallies", tenant)
+
+    def batches(self, tenant: str) -> str:
+        return self._key("batches", tenant)
+
     def examples(self, tenant: str) -> str:
         return self._key("examples", tenant)
 
@@ -82,8 +88,8 @@ class Keys:
             self.copy(tenant),
             self._key("void", tenant),
             self._key("beats"),
-            self._key("tallies", tenant),
-            self._key("batches", tenant),
+            self.tallies(tenant),
+            self.batches(tenant),
             self.examples(tenant),
             self.recorded(tenant),
         )

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import LockLost, MapLost, MoveRefused
+from ..errors import InvalidInput, LockLost, MapLost, MoveRefused
 from ..phases import Phase
 from ..shardmap import MapChange, ShardMap, Standing
 from .connection import Connections
@@ -102,6 +102,16 @@ class MapStore:
         code, detail, *_ = await self._scripts.run("synced", tenant, tenant, shard, standing.epoch, fence) + [
             ""
         ]
+        return _version(tenant, code, detail)
+
+    async def set_canary(self, tenant: str, shard: int, percent: int, *, fence: int) -> int:
+        """Lets the other side answer `percent` of the tenant's reads, until the next move; the new map version.
+
+        Raises MoveRefused unless the tenant is in DUAL_OLD and `synced`, LockLost, MapLost, and InvalidInput.
+        """
+        if not 0 <= percent <= 100:
+            raise InvalidInput(f"a canary of {percent} %: it is a percentage from 0 to 100")
+        code, detail, *_ = await self._scripts.run("canary", tenant, tenant, shard, percent, fence) + [""]
         return _version(tenant, code, detail)
 
     async def create_tenant(self, tenant: str, shard: int) -> tuple[bool, int]:

@@ -71,8 +71,7 @@ class Stats:
     async def windows(self, tenant: str, *, seconds: float | None = None) -> list[StatsWindow]:
         """Oldest first, those without counts left out. With `seconds`, those that reach into the last so many."""
         answer = await self._scripts.run("tallies", tenant, "" if seconds is None else _ms(seconds))
-        found = [_window(name, counts) for name, counts in pairs(answer).items()]
-        return sorted(found, key=lambda window: window.start)
+        return [_window(name, counts) for name, counts in pairs(answer).items()]
 
     # -- examples --------------------------------------------------------------------------------------------
 
@@ -124,7 +123,7 @@ def _ms(seconds: float) -> int:
 
 def _window(name: str, counts: str) -> StatsWindow:
     start, width = (int(part) / 1000 for part in name.split("/"))
-    # The script's numbers are doubles, and a large one has an exponent.
+    # Numbers of the script are doubles, written with 14 digits: from 10^14 on they have an exponent.
     whole = {name: int(count) for name, count in json.loads(counts).items()}
     return StatsWindow(start=start, seconds=width, tally=Tally(whole))
 

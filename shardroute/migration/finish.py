@@ -49,9 +49,11 @@ class Finisher:
             if standing.phase is Phase.NEW:
                 return
             await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
+        lag = self._old_store.lag
         raise MigrationError(
             f"shard {shard}: asking the old cluster for its tenants takes longer than migration.max_hold, "
-            f"{self._config.migration.max_hold:g} s; raise it for this once"
+            f"{self._config.migration.max_hold:g} s{f' (its reads lag by {lag:g} s)' * bool(lag)}; "
+            "raise it for this once"
         )
 
     async def _walk(self, shard: int, fence: int) -> Standing:
@@ -68,9 +70,14 @@ class Finisher:
         return standing
 
     async def _nobody_left(self, shard: int, standing: Standing, fence: int) -> None:
-        """While the old side is the primary: everybody with data there has been moved to NEW."""
+        """While the old side is the primary: everybody with data there has been moved to NEW.
+
+        In the hold nobody writes there any more; where reads lag, what was written until then shows so much later.
+        """
         if standing.phase is Phase.HOLD_NEW:
             return
+        if EFFECTS[standing.phase].held:
+            await asyncio.sleep(self._old_store.lag)
         left = await self._stragglers(shard)
         if not left:
             return
@@ -98,12 +105,15 @@ class Finisher:
         shard_map, _ = await self._plane.maps.load()
         return shard_map.standing("", shard)
 
+    @property
+    def _old_store(self) -> Store:
+        return self._stores[self._config.route.old.placement.cluster]
+
     async def _stragglers(self, shard: int) -> list[str]:
         """Tenants of the shard that are not at NEW: by their record, or by data on the old cluster without one."""
         shard_map, _ = await self._plane.maps.load()
         old = self._config.route.old
-        store = self._stores[old.placement.cluster]
-        names = {name async for name in store.tenants(old.placement, old.collections())} | set(
+        names = {name async for name in self._old_store.tenants(old.placement, old.collections())} | set(
             shard_map.tenants
         )
         mine = sorted(name for name in names if old.shard(name) == shard)

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..comparisons import Mark, latest
-from ..errors import GateFailed
+from ..errors import GateFailed, ShardrouteError
 from ..gates import Breach, Gates, breaches
 from ..phases import Side
 from ..statistics import Events, Tally, added
+from .barrier import acknowledged
 from .observer import Stage
 from .work import Work
 
 _POLL = 1.0  # seconds between two looks at most
+_POLL_LEAST = 0.02
 _POLL_SHARE = 0.1  # of a soak
+_FLUSHES = 1.5  # that routers get to send what they counted
+CANARY = (5, 25, 50, 100)
+"""Percent of a tenant's reads that the new cluster answers, step by step."""
+
 _SAMPLES, _ERRORS, _FOREIGN = "samples", "error_rate", "breaches"
 _NO_SAMPLES = (
     "Nothing was compared at all: does the application query this tenant, with shadow.share above 0? "
@@ -47,7 +54,7 @@ class Traffic:
     async def from_now(cls, work: Work, gates: Gates) -> Traffic:
         """Lets routers send first what they counted until now."""
         shadow, stats = work.config.shadow, work.plane.stats
-        await asyncio.sleep(shadow.flush)
+        await asyncio.sleep(_FLUSHES * shadow.flush)
         windows = await stats.windows(work.tenant, seconds=2 * shadow.window)
         return cls(work, gates, Mark.made(await work.plane.time(), windows))
 
@@ -101,6 +108,35 @@ async def pass_gates(work: Work, gates: Gates, traffic: Traffic) -> int:
     return seen.compared
 
 
+async def canary(work: Work, gates: Gates) -> int:
+    """Lets the new cluster answer more and more reads, each step for a soak; how many comparisons there were.
+
+    The last step is left in place, as the next move ends it. Raises GateFailed, the old cluster then answering alone.
+    """
+    compared = 0
+    try:
+        for percent in CANARY:
+            await set_canary(work, percent)
+            compared += await pass_gates(work, gates, await Traffic.from_now(work, gates))
+    except BaseException:  # also when cancelled: nobody would look on any more
+        with suppress(ShardrouteError):  # a lost lock: its next holder sets it back
+            await _set_canary(work, 0)
+        raise
+    return compared
+
+
+async def set_canary(work: Work, percent: int) -> None:
+    """Returns when every router does so."""
+    await _set_canary(work, percent)
+    standing = await work.standing()
+    await acknowledged(work.plane, work.tenant, standing, timeout=work.config.migration.barrier)
+
+
+async def _set_canary(work: Work, percent: int) -> None:
+    await work.plane.maps.set_canary(work.tenant, work.shard, percent, fence=work.fence)
+    work.step(f"canary at {percent} %")
+
+
 async def watch(work: Work, gates: Gates) -> tuple[Sequence[Breach], Seen]:
     """Looks on for a soak, or until a gate breaks: which do, and what was seen."""
     traffic = await Traffic.from_now(work, gates)
@@ -116,7 +152,7 @@ async def watch(work: Work, gates: Gates) -> tuple[Sequence[Breach], Seen]:
 
 
 async def _pause(gates: Gates) -> None:
-    await asyncio.sleep(min(_POLL, gates.soak * _POLL_SHARE))
+    await asyncio.sleep(min(_POLL, max(_POLL_LEAST, gates.soak * _POLL_SHARE)))
 
 
 class _Progress:

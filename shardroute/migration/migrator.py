@@ -19,6 +19,7 @@ from aiolimiter import AsyncLimiter
 from ..config import Config
 from ..control import ControlPlane
 from ..errors import (
+    ConfigError,
     MigrationError,
     MoveRefused,
     PreflightFailed,
@@ -32,7 +33,7 @@ from ..shardmap import Standing
 from .barrier import acknowledged
 from .copier import Copier
 from .debt import Payer
-from .gatekeeper import Traffic, pass_gates, watch
+from .gatekeeper import Traffic, canary, pass_gates, set_canary, watch
 from .observer import Observer, Silent, Stage
 from .patience import Patience
 from .preflight import problems
@@ -53,7 +54,8 @@ class Options:
 
     `verify`: compare every record before a cut-over; with `verify_synced`, of a copy made earlier as well.
     `empty`: move a tenant that has no records too. `gates`, `watch`: judge the traffic before and after a
-    migration crosses, where the configuration says how.
+    migration crosses, where the configuration says how. `canary`: before it crosses, the new cluster answers more
+    and more of its reads, by the gates; without gates, ConfigError.
     """
 
     purge_target: bool = False
@@ -62,15 +64,17 @@ class Options:
     empty: bool = False
     gates: bool = True
     watch: bool = True
+    canary: bool = False
 
 
 @dataclass(slots=True)
 class Outcome:
     """What a verb did. `hold_seconds`: from the move into the hold to the move out of it, of each cut-over.
 
-    `debt`: ids that are being written too fast to be brought to both sides for now. `judged`, `watched`: comparisons
-    seen before and after the crossing. `rolled_back`: the watch brought it back, as `broken` gates say;
-    `rollback_seconds`: from seeing that until the old cluster served reads and writes again.
+    `debt`: ids that are being written too fast to be brought to both sides for now.
+    `judged`, `watched`: comparisons seen before and after the crossing; None where nobody looked.
+    `rolled_back`: the watch took it back, because of the gates in `broken`; `rollback_seconds`: from seeing that until
+    the old cluster served reads and writes again.
     """
 
     tenant: str
@@ -82,8 +86,8 @@ class Outcome:
     debt: int = 0
     hold_seconds: list[float] = field(default_factory=list)
     seconds: float = 0.0
-    judged: int = 0
-    watched: int = 0
+    judged: int | None = None
+    watched: int | None = None
     rolled_back: bool = False
     broken: list[str] = field(default_factory=list)
     rollback_seconds: float | None = None
@@ -108,6 +112,7 @@ class Migrator:
 
     async def run(self, verb: str, tenant: str, options: Options | None = None) -> Outcome:
         """Takes the tenant to the verb's destination. Raises what `errors.MigrationError` roots, and Unavailable."""
+        chosen = self._options(verb, options or Options())
         outcome, began = Outcome(tenant, verb), time.monotonic()
         with stage_span(f"shardroute.{verb}", tenant):
             async with self.working(tenant) as work:
@@ -116,9 +121,8 @@ class Migrator:
                 check_arrived(allowed, tenant, standing.phase, synced=standing.synced)
                 destination = allowed.destination
                 assert destination is not None, f"{verb} moves nothing"
-                options = self._options(verb, options or Options())
-                outcome.phase = await _Journey(work, destination, options, outcome).travel(standing)
-                if options.watch:
+                outcome.phase = await _Journey(work, destination, chosen, outcome).travel(standing)
+                if chosen.watch:
                     await _watched(work, outcome)
         outcome.seconds = time.monotonic() - began
         return outcome
@@ -181,6 +185,8 @@ class Migrator:
     def _options(self, verb: str, options: Options) -> Options:
         """Gates and watch are for migrations, and where there are any."""
         moving = verb == "migrate"
+        if moving and options.canary and not (options.gates and self._config.gates.closed):
+            raise ConfigError("a canary is judged by gates: set some in [gates], and leave `--no-gates` out")
         return replace(
             options,
             gates=moving and options.gates and self._config.gates.closed,
@@ -270,13 +276,14 @@ class _Journey:
         """Copied, compared, and as good as no debt: the hold is then as short as the last of it."""
         work = self._work
         await self._rest(standing)
+        if standing.canary and not self._judged:
+            await set_canary(work, 0)  # of a run that was killed
         if not standing.synced:
             with stage_span("shardroute.copy", work.tenant):
                 self._outcome.copied = await Copier(work, standing).copy()
             await work.plane.maps.mark_synced(work.tenant, work.shard, standing, fence=work.fence)
             work.step("synced")
-        gates = work.config.gates
-        traffic = None if self._judged else await Traffic.from_now(work, gates)
+        traffic = None if self._judged else await Traffic.from_now(work, work.config.gates)
         await Payer(work, standing).pay_most(_catch_up(work, standing))
         wanted = self._options.verify and (self._options.verify_synced or not standing.synced)
         if wanted and not self._outcome.compared:
@@ -288,11 +295,21 @@ class _Journey:
             )
             await Payer(work, standing).pay_most(_catch_up(work, standing))
         if traffic is not None:
-            with stage_span("shardroute.gates", work.tenant):
-                self._outcome.judged = await pass_gates(work, gates, traffic)
-            self._judged = True  # and not again before every try of the cut-over
+            await self._judge(traffic)
             await Payer(work, standing).pay_most(_catch_up(work, standing))
-        await work.fresh(work.pair(standing)[1])  # reads go there next: they must not go back in time
+        if work.pair(standing)[1].store.lag:
+            await work.fresh(work.pair(standing)[1])  # reads go there next: they must not go back in time
+            await Payer(work, standing).pay_most(_catch_up(work, standing))
+
+    async def _judge(self, traffic: Traffic) -> None:
+        """Once, and not again before every try of the cut-over."""
+        work, gates = self._work, self._work.config.gates
+        with stage_span("shardroute.gates", work.tenant):
+            judged = await pass_gates(work, gates, traffic)
+            if self._options.canary:
+                judged += await canary(work, gates)
+        self._outcome.judged = judged
+        self._judged = True
 
     async def _before_leaving_hold(self, standing: Standing) -> None:
         """No debt, no token; and what was paid here is seen on the side that reads go to."""
@@ -300,8 +317,10 @@ class _Journey:
         until = loop.time() + work.config.migration.max_hold
         payer = Payer(work, standing)
         await payer.pay(until - loop.time(), quiet=True)
-        if payer.brought:
-            await work.fresh(work.pair(standing)[1], patience=until - loop.time())
+        # Late by the secondary's lag is better than never: where the hold is too short for both, reads may go back.
+        secondary, left = work.pair(standing)[1], until - loop.time()
+        if payer.brought and secondary.store.lag < left:
+            await work.fresh(secondary, patience=left)
 
     _PREPARATIONS: Mapping[tuple[str, str], Callable[[_Journey, Standing], Awaitable[None]]] = {
         ("settled", "other"): _before_dual,

@@ -98,19 +98,17 @@ async def _is_empty(work: Work, target: Target) -> bool:
     return not page.records and page.cursor is None
 
 
-async def _surely(work: Work, target: Target, *, empty: bool) -> bool:
-    """Whether the tenant has no record there, or has one; reads that lag are asked once more before they accuse."""
-    if await _is_empty(work, target) is not empty:
-        return False
-    if not target.store.lag:
-        return True
-    await work.fresh(target)
-    return await _is_empty(work, target) is empty
+async def _is_empty_by_now(work: Work, target: Target) -> bool:
+    """The same, once reads that lag have caught up."""
+    store, place = target.store, target.place
+    if store.lag and await work.patience.read(store.name, lambda: store.describe(place)) is not None:
+        await work.fresh(target)
+    return await _is_empty(work, target)
 
 
 async def _nothing_to_move(work: Work, source: Target) -> list[str]:
     """Most likely a misspelt name, which would get a record in the map for nothing."""
-    if not await _surely(work, source, empty=True):
+    if not (await _is_empty(work, source) and await _is_empty_by_now(work, source)):
         return []
     return [
         f"cluster {source.store.name!r} has no record of it; if the name is right, `--empty` moves it all the same"
@@ -118,7 +116,8 @@ async def _nothing_to_move(work: Work, source: Target) -> list[str]:
 
 
 async def _leftovers(work: Work, target: Target) -> list[str]:
-    if not await _surely(work, target, empty=False):
+    """Rule 12. A move that was given up a moment ago may have left what is not to be seen yet."""
+    if await _is_empty_by_now(work, target):
         return []
     count = await work.patience.read(target.store.name, lambda: target.store.count(target.place))
     return [

@@ -138,6 +138,7 @@ class PineconeDocumentsStore(PineconeStore):
                 filter=clause,
             ),
         )
+        self._require_own(place, response.namespace)
         metric = place.metric if isinstance(scoring, DenseVectorQuery) else Metric.DOT
         return [
             documents.to_match(place, found.to_dict(), query, true_distance(metric, found.score or 0.0))
@@ -157,9 +158,11 @@ class PineconeDocumentsStore(PineconeStore):
         return {record.id: record for record in found}
 
     async def _fetch_some(self, place: Place, ids: Sequence[str]) -> FetchDocumentsResponse:
-        return await self._ask(
+        response = await self._ask(
             place, "fetch", lambda index: index.documents.fetch(namespace=place.namespace, ids=ids)
         )
+        self._require_own(place, response.namespace)
+        return response
 
     async def _fetch_where(
         self, place: Place, clause: Mapping[str, Any], token: str | None, limit: int, *, vectors: bool
@@ -171,6 +174,7 @@ class PineconeDocumentsStore(PineconeStore):
                 namespace=place.namespace, filter=clause, pagination_token=token, limit=limit
             ),
         )
+        self._require_own(place, response.namespace)
         following = response.pagination.next if response.pagination else None
         return _records(place, response.documents, vectors), following
 

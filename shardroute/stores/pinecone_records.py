@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from ..ports import Change
-from ..records import MAX_ID_LENGTH, Metadata, Metric, Record, SparseVector, Vector, as_vector
+from ..records import MAX_ID_LENGTH, Metadata, Metric, SparseVector, Vector
 from .pinecone_freshness import FENCE_ID
 
 MAX_METADATA_BYTES = 40 * 1024
@@ -118,15 +118,3 @@ def removed(change: Change) -> list[str]:
 def true_distance(metric: Metric, score: float) -> float:
     """The score as the port has it: Pinecone answers the square of the euclidean distance."""
     return max(score, 0.0) ** 0.5 if metric is Metric.EUCLIDEAN else score
-
-
-def changed(record: Record, change: Change) -> Record:
-    """The whole record after the change."""
-    gone = set(removed(change))
-    kept = {key: value for key, value in record.metadata.items() if key not in gone}
-    return Record.trusted(
-        record.id,
-        record.vector if change.vector is None else as_vector(change.vector),
-        kept | without_nulls(change.metadata),
-        record.sparse_vector if change.sparse_vector is None else change.sparse_vector,
-    )

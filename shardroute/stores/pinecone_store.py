@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 from pinecone import AsyncIndex
 from pinecone.models.namespaces.models import NamespaceDescription
 
-from ..errors import ClusterRejected, ClusterUnavailable, ConfigError, InvalidFilter, InvalidRecord
+from ..errors import (
+    ClusterRejected,
+    ClusterUnavailable,
+    ConfigError,
+    InvalidFilter,
+    InvalidRecord,
+    TenantBreach,
+)
 from ..filters import Filter
 from ..ports import Change, Cursor, Description, Limits, Page
 from ..records import Match, Query, Record
@@ -267,6 +274,14 @@ class PineconeStore(PineconeApi):
         if place.tenancy.kind is not TenancyKind.NAMESPACE:
             raise ConfigError(f"tenancy {place.tenancy.kind.value!r} is not Pinecone's, which is 'namespace'")
         return place.namespace
+
+    def _require_own(self, place: Place, namespace: str | None) -> None:
+        """Raises TenantBreach where an answer says that it is of another namespace. Some do not say."""
+        if namespace and namespace != place.namespace:
+            raise TenantBreach(
+                self.name,
+                f"an answer to tenant {place.tenant!r} in {place.collection!r} is of another namespace",
+            )
 
     async def _reached(self, answer: Awaitable[_T], empty: _T) -> _T:
         """The answer; `empty` where the tenant's namespace is not there yet."""

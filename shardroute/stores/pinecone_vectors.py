@@ -17,7 +17,7 @@ from .pinecone_batches import Sized, by_url, in_pages
 from .pinecone_connection import Connection
 from .pinecone_errors import all_read, all_written
 from .pinecone_freshness import FENCE_ID, FENCE_KEY
-from .pinecone_records import METRIC_NAMES, METRICS, changed, removed, true_distance, without_nulls
+from .pinecone_records import METRIC_NAMES, METRICS, true_distance
 from .pinecone_store import PineconeStore
 from .pinecone_vector_records import (
     dense_field,
@@ -42,8 +42,7 @@ class PineconeVectorsStore(PineconeStore):
     searches, on the replica that answered. Fetches and lists tell no place and may lag differently, so it
     waits in any case until `lag` seconds after the fence.
 
-    An update that removes a metadata key, which this API cannot, is made of `fresh`, a fetch and an upsert of
-    the whole record: it takes `lag` seconds, and of a write that comes between, the older may win.
+    An update cannot remove a metadata key, as this API cannot: it raises InvalidRecord.
 
     Sparse vectors go beside dense ones, under the metric `dot`, where the place has a `sparse_name` (any); a
     query with both adds the two scores up.
@@ -78,8 +77,15 @@ class PineconeVectorsStore(PineconeStore):
         return misfit(place, record)
 
     def _change_misfit(self, place: Place, change: Change) -> str | None:
+        """A null could be had by reading the record and writing it anew, and would undo what came between."""
+        metadata = change.metadata or EMPTY
+        for key, value in metadata.items():
+            if value is None:
+                return (
+                    f"an update cannot remove {key!r} from a legacy index; upsert the whole record without it"
+                )
         vector = None if change.vector is None else as_vector(change.vector)
-        return part_misfit(place, without_nulls(change.metadata), vector, change.sparse_vector)
+        return part_misfit(place, metadata, vector, change.sparse_vector)
 
     def _is_hidden(self, place: Place | None, key: str) -> bool:
         return is_hidden(key)
@@ -91,10 +97,7 @@ class PineconeVectorsStore(PineconeStore):
         await self._ask(place, "upsert", lambda index: index.upsert(vectors=batch, namespace=place.namespace))
 
     async def _update(self, place: Place, changes: Sequence[Change]) -> None:
-        rewritten = [change for change in changes if removed(change)]
-        if rewritten:
-            await self._rewrite(place, rewritten)
-        for part in in_pages([change for change in changes if not removed(change)], _UPDATED_AT_ONCE):
+        for part in in_pages(changes, _UPDATED_AT_ONCE):
             await all_written(self._update_one(place, change) for change in part)
 
     async def _update_one(self, place: Place, change: Change) -> None:
@@ -111,14 +114,6 @@ class PineconeVectorsStore(PineconeStore):
                 "update",
                 lambda index: index.update(id=change.id, namespace=place.namespace, **patch),
             )
-
-    async def _rewrite(self, place: Place, changes: Sequence[Change]) -> None:
-        """A record that was read too early would take back what was written since."""
-        await self.fresh(place)
-        held = await self._fetch(place, [change.id for change in changes], vectors=True)
-        await self.upsert(
-            place, [changed(held[change.id], change) for change in changes if change.id in held]
-        )
 
     async def _delete(self, place: Place, ids: Sequence[str]) -> None:
         await self._ask(place, "delete", lambda index: index.delete(ids=list(ids), namespace=place.namespace))
@@ -147,6 +142,7 @@ class PineconeVectorsStore(PineconeStore):
                 include_metadata=query.include_metadata,
             ),
         )
+        self._require_own(place, response.namespace)
         return [
             Match(
                 found.id,
@@ -166,7 +162,11 @@ class PineconeVectorsStore(PineconeStore):
         }
 
     async def _fetch_some(self, place: Place, ids: Sequence[str]) -> FetchResponse:
-        return await self._ask(place, "fetch", lambda index: index.fetch(ids=ids, namespace=place.namespace))
+        response = await self._ask(
+            place, "fetch", lambda index: index.fetch(ids=ids, namespace=place.namespace)
+        )
+        self._require_own(place, response.namespace)
+        return response
 
     async def _fetch_where(
         self, place: Place, clause: Mapping[str, Any], token: str | None, limit: int, *, vectors: bool
@@ -178,6 +178,7 @@ class PineconeVectorsStore(PineconeStore):
                 filter=clause, namespace=place.namespace, limit=limit, pagination_token=token
             ),
         )
+        self._require_own(place, response.namespace)
         records = [to_record(vector, vectors=vectors) for vector in response.vectors.values()]
         return records, response.pagination.next if response.pagination else None
 

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import numpy as np
 from qdrant_client import models
 
-from ..errors import ClusterRejected, InvalidRecord
+from ..errors import ClusterRejected, InvalidRecord, TenantBreach
 from ..hashing import point_uuid
 from ..ports import Change, Description
 from ..records import (
@@ -216,9 +216,14 @@ def to_match(place: Place, point: models.ScoredPoint, *, metadata: bool, vector:
 
 
 def _record_id(place: Place, held: object, payload: dict[str, Any]) -> str:
-    """The record's id; the keys that are ours leave the payload."""
+    """The record's id; the keys that are ours leave the payload. Raises TenantBreach on another tenant's point."""
     if (field := tenant_field(place.tenancy)) is not None:
-        payload.pop(field, None)
+        owner = payload.pop(field, place.tenant)  # absent: the payload was not asked for
+        if owner != place.tenant and not (isinstance(owner, list) and place.tenant in owner):
+            raise TenantBreach(
+                place.cluster,
+                f"point {held} of collection {place.collection!r} came for tenant {place.tenant!r}, and is another's",
+            )
     own = payload.pop(ID_KEY, None)
     if place.ids is IdScheme.NATIVE:
         return str(held)

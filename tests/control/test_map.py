@@ -336,8 +336,20 @@ async def test_a_hold_is_not_ended_before_its_deadline(board: Board) -> None:
     assert await board.standing() == held
 
 
-async def test_a_hold_is_not_ended_before_the_barrier(board: Board) -> None:
-    held = await board.walk(Phase.HOLD_OLD)
+@pytest.mark.parametrize("phase", HOLD_ENDS_IN)
+async def test_a_hold_before_the_crossing_ends_whoever_has_not_heard_of_it(
+    board: Board, phase: Phase
+) -> None:
+    await board.walk(HOLD_ENDS_IN[phase])
+    held = await board.walk(phase)
+    await board.beat("slow", acknowledged=held.version - 1)
+    await board.make_overdue()
+    assert await board.plane.maps.expire_hold(TENANT, SHARD) == held.version + 1
+    assert (await board.standing()).phase is HOLD_ENDS_IN[phase]
+
+
+async def test_a_hold_after_the_crossing_is_not_ended_before_the_barrier(board: Board) -> None:
+    held = await board.walk(Phase.HOLD_NEW)
     await board.beat("slow", acknowledged=held.version - 1)
     await board.make_overdue()
     assert await board.plane.maps.expire_hold(TENANT, SHARD) is None

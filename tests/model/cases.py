@@ -107,4 +107,10 @@ SWITCHED_OFF = (
         Rules(),
         Scope(reads_lag=True, waits_for_reads=False),
     ),
+    Case(
+        "crossed hold",
+        "rule 11: a hold that was entered by the crossing ends only after the barrier",
+        Rules(refusal=_refusal(crossed=False)),
+        Scope(moves=5, holds_expire=True),
+    ),
 )

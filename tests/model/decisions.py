@@ -54,11 +54,25 @@ class Decisions:
         return not self._rules.lagging(sessions, version, NOW)
 
     def _may_move(
-        self, phase: Phase, to: Phase, synced: bool, tokens: int, debt: bool, passed: bool, overdue: bool
+        self,
+        phase: Phase,
+        to: Phase,
+        synced: bool,
+        tokens: int,
+        debt: bool,
+        passed: bool,
+        overdue: bool,
+        crossed: bool,
     ) -> bool:
         journal = Journal(tokens=tokens, debt=int(debt))
         why_not = self._rules.refusal(
-            phase, to, synced=synced, journal=journal, barrier_passed=passed, hold_overdue=overdue
+            phase,
+            to,
+            synced=synced,
+            journal=journal,
+            barrier_passed=passed,
+            hold_overdue=overdue,
+            crossed=crossed,
         )
         return why_not is None
 

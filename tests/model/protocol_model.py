@@ -57,7 +57,7 @@ class Model:
         return State(
             stores=(0, 0), shown=(0, 0), phase=start, version=0, routers=routers, debt=False, touched=False,
             tokens=frozenset(), answered=frozenset(), answered_before=(frozenset(),) * (2 * writes),
-            settled=0, synced=False, task=Task.IDLE, read=NOTHING_READ, moves=0,
+            settled=0, synced=False, task=Task.IDLE, read=NOTHING_READ, moves=0, crossed=False,
         )  # fmt: skip
 
     def steps(self, state: State) -> Iterator[State]:
@@ -263,12 +263,15 @@ class Model:
     def _may_move(self, state: State, to: Phase, *, overdue: bool) -> bool:
         passed = self._barrier_passed(state)
         return self._ask.may_move(
-            state.phase, to, state.synced, len(state.tokens), state.debt, passed, overdue
+            state.phase, to, state.synced, len(state.tokens), state.debt, passed, overdue, state.crossed
         )
 
     def _moved(self, state: State, to: Phase) -> State:
         synced = self._ask.stays_synced(to, state.synced)
-        return state._replace(phase=to, version=state.version + 1, moves=state.moves + 1, synced=synced)
+        crossed = state.phase in HELD and to in HELD
+        return state._replace(
+            phase=to, version=state.version + 1, moves=state.moves + 1, synced=synced, crossed=crossed
+        )
 
     def _reaped(self, state: State) -> State:
         if not state.tokens:

@@ -87,6 +87,7 @@ class State(NamedTuple):
     task: Task
     read: int
     moves: int
+    crossed: bool  # whether the hold, if it is one, was entered by the crossing
 
 
 @dataclass(frozen=True)

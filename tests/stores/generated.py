@@ -36,7 +36,7 @@ WIDE_FIELDS = (*FIELDS, "a", 'with "quotes"')
 _WORDS = ["red", "Red", "", " ", "1", "42", "true", "null", "grün", "日本", "$eq", "a.b"]
 _NUMBERS = [0, -0.0, 1, 1.0, -1, 2, 3.0, 42, 42.0, 0.5, -2.5, 0.1, 5e-324, -1e300, 1_700_000_000_000]
 _LARGEST = [EXACT, float(EXACT), EXACT - 1, 1 - EXACT, -EXACT]
-_BOUNDS = ["$gt", "$gte", "$lt", "$lte"]
+BOUNDS = ["$gt", "$gte", "$lt", "$lte"]
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,10 @@ class _Filters:
         return {field: _joined(self._operator(field) for _ in range(self.dice.choice([1, 1, 1, 1, 2, 3])))}
 
     def _operator(self, field: str) -> Raw:
-        operator = self.dice.choice(["$eq", "$ne", "$in", "$nin", "$exists", *_BOUNDS])
+        operator = self.dice.choice(["$eq", "$ne", "$in", "$nin", "$exists", *BOUNDS])
         if operator == "$exists":
             return {operator: self.dice.choice([True, False])}
-        if operator in _BOUNDS:
+        if operator in BOUNDS:
             return {operator: self._bound(field)}
         if operator in ("$in", "$nin"):
             return {operator: [self._operand(field) for _ in range(self.dice.randrange(5))]}

@@ -26,7 +26,7 @@ local function standing_of(tenant, shard)
   local own = redis.call('HGET', TENANTS, tenant)
   if not own then own = redis.call('HGET', DEFAULTS, shard) end
   if own then return cjson.decode(own) end
-  return {phase = 'OLD', epoch = 0, version = 0, synced = 0, hold_until = 0}
+  return {phase = 'OLD', epoch = 0, version = 0, synced = 0, hold_until = 0, canary = 0}
 end
 
 -- Rule 1: version, record and stream entry change in one script.
@@ -119,7 +119,7 @@ local function forget_journal()
   redis.call('DEL', TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, COPY, VOID)
 end
 
--- Phase, epoch, deadline of the hold, and how many are in motion.
+-- Phase, epoch, deadline of the hold, and how many are in motion. A canary ends with the phase that it was set in.
 local function step(standing, to, max_hold, fence)
   local from = standing.phase
   if SETTLED[from] ~= SETTLED[to] then
@@ -131,7 +131,8 @@ local function step(standing, to, max_hold, fence)
   elseif not HELD[from] then
     standing.hold_until = now() + max_hold
   end
-  standing.phase, standing.epoch, standing.fence = to, standing.epoch + 1, fence
+  standing.crossed = HELD[from] and HELD[to] and 1 or 0
+  standing.phase, standing.epoch, standing.fence, standing.canary = to, standing.epoch + 1, fence, 0
 end
 
 local function move_to(tenant, standing, to, max_hold, fence)
@@ -146,4 +147,15 @@ local function first_time(batch)
   local added = redis.call('ZADD', BATCHES, 'NX', now(), batch)
   redis.call('PEXPIRE', BATCHES, 60000)
   return added == 1
+end
+
+-- Windows of time: fields START/WIDTH, in ms. Oldest first, as {field, start, end}.
+local function windows_of_time()
+  local windows = {}
+  for index, field in ipairs(redis.call('HKEYS', TALLIES)) do
+    local start, width = string.match(field, '(%d+)/(%d+)')
+    windows[index] = {field, tonumber(start), start + width}
+  end
+  table.sort(windows, function(one, two) return one[2] < two[2] end)
+  return windows
 end
