@@ -134,9 +134,6 @@ class Shadows:
             shadow = await self._queue.get()
             try:
                 await self._cast(shadow)
-            except asyncio.CancelledError:
-                if _told_to_end():
-                    raise
             except Exception:
                 log.exception("a shadow of tenant %s was not counted", shadow.route.tenant)
 

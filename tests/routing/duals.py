@@ -74,12 +74,7 @@ class Dual:
 
     async def examples(self, number: int = 1) -> list[Example]:
         """As soon as there are so many."""
-
-        async def enough() -> bool:
-            return len(await self.stage.world.plane.stats.examples(TENANT)) >= number
-
-        await until(enough)
-        return await self.stage.world.plane.stats.examples(TENANT)
+        return await examples_of(self.stage.world.plane, number)
 
     async def sync(self) -> None:
         """As if a copy had been made."""
@@ -117,6 +112,16 @@ async def dual(
             if synced:
                 await made.sync()
             yield made
+
+
+async def examples_of(plane: ControlPlane, number: int = 1) -> list[Example]:
+    """As soon as there are so many: they arrive after the counts."""
+
+    async def enough() -> bool:
+        return len(await plane.stats.examples(TENANT)) >= number
+
+    await until(enough)
+    return await plane.stats.examples(TENANT)
 
 
 async def tally_of(plane: ControlPlane) -> Tally:

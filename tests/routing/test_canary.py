@@ -120,14 +120,16 @@ async def test_a_process_without_a_lease_asks_the_primary(own_redis: EmbeddedRed
         assert await answered_by_new(pair)
         own_redis.kill()
         await until(lambda: not pair.router.ready)
+        asked = pair.new.asked
         assert not await answered_by_new(pair)
+        assert pair.new.asked == asked
         await own_redis.start()
 
 
 async def test_the_shadow_of_a_canary_is_the_primary_which_stays_the_yardstick(
     redis_server: EmbeddedRedis, namespace: str
 ) -> None:
-    async with dual(redis_server.url, namespace, shadow={}) as pair:
+    async with dual(redis_server.url, namespace, shadow={"floor": 1.0}) as pair:
         await pair.spoil(gone=("0", "1"))
         await pair.canary(100)
         asked = pair.old.asked
@@ -135,6 +137,7 @@ async def test_the_shadow_of_a_canary_is_the_primary_which_stays_the_yardstick(
         tally = await pair.counted(lambda tally: tally.count(Events.COMPARED) == 1)
         assert pair.old.asked == asked + 1
         assert tally.share(Shares.RECALL).mean == 0.0
+        assert not tally.share(Shares.FLOOR).count, "the primary was asked once"
         assert {side: tally.latency(side).count for side in Side} == {Side.OLD: 1, Side.NEW: 1}
         (example,) = await pair.examples()
         assert (example.primary_ids, example.other_ids) == (("0", "1"), ("2", "3"))

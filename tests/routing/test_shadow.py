@@ -27,7 +27,7 @@ from tests.support import encoders
 from tests.support.encoders import LARGE, SMALL
 from tests.support.world import World, record
 
-from .duals import RECORDS, SHADOW, VECTOR, Dual, dual, tally_of
+from .duals import RECORDS, SHADOW, VECTOR, Dual, dual, examples_of, tally_of
 from .stage import CALM, until
 
 
@@ -338,7 +338,7 @@ async def test_a_record_of_another_tenant_in_a_shadow_is_an_alarm_that_the_calle
         assert [hit.id for hit in await router.tenant(TENANT).query(VECTOR)] == [TENANT]
         await until(lambda: bool(alarms(caplog)))
         await _arrived(world, lambda tally: tally.count(Events.BREACH) == 1)
-        (example,) = await world.plane.stats.examples(TENANT)
+        (example,) = await examples_of(world.plane)
     assert (example.badness, example.note) == (2.0, "TenantBreach")
     (alarm,) = alarms(caplog)
     assert "(shadow)" in alarm
