@@ -105,7 +105,7 @@ class ShadowConfig:
 
     share: float = 0.0
     floor: float = 0.05
-    concurrency: int = 8
+    concurrency: int = 2
     queue: int = 100
     timeout: float = 10.0
     flush: float = 1.0

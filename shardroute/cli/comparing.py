@@ -56,7 +56,7 @@ def compare(tenant: str, wishes: Wishes) -> Command:
         if found.breaches:
             run.exits.append(Exit.FAILED)
         if wishes.html is not None:
-            from ..report_page import page
+            from ..report import page
 
             _write(wishes.html, page(found))
             run.screen.aside(f"wrote {wishes.html}")

@@ -11,8 +11,8 @@ from statistics import median
 import pytest
 
 from shardroute.comparisons import Comparison
-from shardroute.report_frames import WIDE as WIDE_PLOT
-from shardroute.report_page import page
+from shardroute.report import page
+from shardroute.report.frames import WIDE as WIDE_PLOT
 
 from .chromium import VARIABLE, Chromium, found_browser
 from .comparisons import empty, realistic

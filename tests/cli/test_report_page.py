@@ -10,12 +10,12 @@ import pytest
 from shardroute.comparisons import PHASE, Comparison, Example, StatsWindow
 from shardroute.gates import Gates
 from shardroute.phases import Phase, Side
-from shardroute.report_frames import holds, phases
-from shardroute.report_gates import judged as judged_gates
-from shardroute.report_gates import verdict
-from shardroute.report_markup import Html, tag
-from shardroute.report_page import MOST_POINTS, page, thinned
-from shardroute.report_scales import (
+from shardroute.report.frames import holds, phases
+from shardroute.report.gates import judged as judged_gates
+from shardroute.report.gates import verdict
+from shardroute.report.markup import Html, tag
+from shardroute.report.page import MOST_POINTS, page, thinned
+from shardroute.report.scales import (
     Scale,
     duration,
     log_range,

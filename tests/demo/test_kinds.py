@@ -28,16 +28,17 @@ def _configured(source: str, target: str, folder: Path) -> Config:
     key = folder / "api-key"
     key.write_text("made-up")
     server = ChildServer("nothing.that.runs")
-    old, new = (Cluster(server, _options(kind, key)) for kind in (source, target))
+    old, new = (Cluster(server, _options(kind, key, place)) for place, kind in enumerate((source, target)))
     path = folder / "shardroute.toml"
     path.write_text(configuration(Plan(source=source, target=target, lag=LAG), "redis://localhost", old, new))
     return Config.load(path, environment={})
 
 
-def _options(kind: str, key: Path) -> dict[str, str | float]:
+def _options(kind: str, key: Path, place: int) -> dict[str, str | float]:
+    address = f"http://localhost:{5000 + place}"
     if not KINDS[kind].lags:
-        return {"url": "http://localhost"}
-    return {"host": "http://localhost", "api_key_file": str(key), "lag": LAG}
+        return {"url": address}
+    return {"host": address, "api_key_file": str(key), "lag": LAG}
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)

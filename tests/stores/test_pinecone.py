@@ -149,19 +149,6 @@ async def test_a_fence_leaves_nothing_behind(stores: Stores, kind: str) -> None:
     assert [name async for name in store.tenants(topology(kind).placement, [kind])] == ["acme"]
 
 
-async def test_removing_a_key_does_not_take_back_what_was_just_written(
-    server: PineconeServer, stores: Stores, kind: str
-) -> None:
-    server.lag = Lag(search=0.1, fetch=0.2)
-    store = stores.of(kind, lag=0.25)
-    await store.upsert(place(kind), [Record("a", unit(1), {"v": 1, "x": 1})])
-    await store.upsert(place(kind), [Record("a", unit(2), {"v": 2, "x": 1})])
-    await store.update(place(kind), [Change("a", {"x": None, "new": True})])
-    await store.fresh(place(kind))
-    found = (await store.fetch(place(kind), ["a"]))["a"]
-    assert difference(Record("a", unit(2), {"v": 2, "new": True}), found, Metric.COSINE) is None
-
-
 async def test_a_purge_returns_when_nothing_is_listed_any_more(
     server: PineconeServer, stores: Stores, kind: str
 ) -> None:

@@ -12,12 +12,13 @@ from functools import partial
 from hashlib import sha256
 from math import ceil
 
-from .comparisons import Comparison, StatsWindow
-from .phases import EFFECTS, Side
-from .report_frames import HALF, NARROW, WIDE, Size
-from .report_gates import Verdict, judged, verdict
-from .report_markup import Html, joined, tag
-from .report_plots import (
+from ..comparisons import Comparison, StatsWindow
+from ..phases import EFFECTS, Side
+from ..statistics import Events, Shares, Tally, added
+from .frames import HALF, NARROW, WIDE, Size
+from .gates import Verdict, judged, verdict
+from .markup import Html, joined, tag
+from .plots import (
     QUANTILES,
     agreement_over_time,
     errors_over_time,
@@ -25,10 +26,9 @@ from .report_plots import (
     latency_over_time,
     recall_distribution,
 )
-from .report_queries import worst_queries
-from .report_scales import duration, moment, span
-from .report_style import STYLE
-from .statistics import Events, Shares, Tally, added
+from .queries import worst_queries
+from .scales import duration, moment, span
+from .style import STYLE
 
 MOST_POINTS, MOST_NARROW_POINTS = 360, 120
 """More are not told apart on a screen, and make the file large."""

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from .comparisons import StatsWindow
-from .phases import Side
-from .report_frames import (
+from ..comparisons import StatsWindow
+from ..phases import Side
+from ..statistics import LATENCY_EDGES, SHARE_EDGES, Histogram, Shares
+from .frames import (
     Measure,
     Size,
     bar,
@@ -27,9 +28,8 @@ from .report_frames import (
     values_axis,
     values_of,
 )
-from .report_markup import Html, joined, tag
-from .report_scales import Scale, duration, log_range, log_ticks, round_ticks, spread
-from .statistics import LATENCY_EDGES, SHARE_EDGES, Histogram, Shares
+from .markup import Html, joined, tag
+from .scales import Scale, duration, log_range, log_ticks, round_ticks, spread
 
 MOST_KINDS = 8
 """Kinds of errors with a row of their own."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
-from .comparisons import Example
-from .phases import EFFECTS, Side
-from .report_markup import Html, tag
-from .report_scales import duration, moment
+from ..comparisons import Example
+from ..phases import EFFECTS, Side
+from .markup import Html, tag
+from .scales import duration, moment
 
 MOST_RANKS = 20
 """Of each query; what is below them is only counted."""

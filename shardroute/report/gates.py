@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .comparisons import Comparison
+from ..comparisons import Comparison
 
 # The limits' directions and measures are the gates' own, so that page and gates cannot tell different values.
-from .gates import BOUNDS, MEASURES
-from .statistics import Events, Tally
+from ..gates import BOUNDS, MEASURES
+from ..statistics import Events, Tally
 
 _WORDS: Mapping[str, str] = {
     "samples": "queries compared",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .report_markup import Html
+from .markup import Html
 
 # Blue and orange are told apart with any colour vision (Okabe and Ito 2008, darker on white for contrast).
 _LIGHT = """

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from .comparisons import StatsWindow
-from .phases import EFFECTS, Phase
-from .report_markup import Html, joined, tag
-from .report_scales import Scale, clock, moment, spread, time_ticks
-from .statistics import Events
+from ..comparisons import StatsWindow
+from ..phases import EFFECTS, Phase
+from ..statistics import Events
+from .markup import Html, joined, tag
+from .scales import Scale, clock, moment, spread, time_ticks
 
 Measure = Callable[[StatsWindow], float | None]
 """What of a point is drawn; None where that is not known."""
