@@ -14,8 +14,8 @@ help:  ## what there is to make
 demo: $(READY)  ## move tenants between two clusters on this machine, under traffic
 	@$(BIN)/python -m shardroute.demo
 
-test: $(READY)  ## all tests, on two processes
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+test: $(READY)  ## all tests, on three processes: many of them wait for clocks
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(READY)  ## style, format and the direction of imports
 	@$(BIN)/ruff check .

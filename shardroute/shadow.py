@@ -193,8 +193,7 @@ class Shadows:
         self._count(shadow, verdict)
         if finding.agreement is not None:
             agreement.record(finding.agreement.recall, {names.PHASE: shadow.route.standing.phase.value})
-        # Until the copy is made the other side is empty, or half so. That is counted, but an example of nothing.
-        if finding.badness and shadow.route.standing.synced:
+        if finding.badness:
             self._note(shadow, finding.badness, seconds, finding.ours, finding.theirs, finding.note)
 
     def _gone_wrong(self, shadow: Shadow[Any], error: BaseException, seconds: float) -> None:

@@ -78,9 +78,7 @@ class Dual:
 
     async def sync(self) -> None:
         """As if a copy had been made."""
-        standing = await self.board.standing()
-        await self.board.plane.maps.mark_synced(TENANT, SHARD, standing, fence=self.board.fence)
-        await self.board.pass_barrier()
+        await self.board.sync()
 
     async def canary(self, percent: int) -> None:
         await self.board.plane.maps.set_canary(TENANT, SHARD, percent, fence=self.board.fence)
