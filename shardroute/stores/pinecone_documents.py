@@ -18,7 +18,6 @@ from ..records import Match, Metric, Query, Record
 from ..topology import Place
 from . import pinecone_document_records as documents
 from .pinecone_batches import PAGE, Sized, by_bytes, in_pages
-from .pinecone_connection import Connection
 from .pinecone_document_records import Document
 from .pinecone_errors import all_read, all_written
 from .pinecone_freshness import FENCE_ID, FENCE_KEY
@@ -50,29 +49,6 @@ class PineconeDocumentsStore(PineconeStore):
     """
 
     kind = "pinecone-documents"
-
-    @classmethod
-    def connect(
-        cls,
-        name: str,
-        *,
-        api_key: str = "",
-        host: str | None = None,
-        control_host: str | None = None,
-        timeout: float = 10.0,
-        lag: float = 5.0,
-        rate: float = 100.0,
-    ) -> PineconeDocumentsStore:
-        """A store with clients of its own; nothing is sent before the first request.
-
-        `host`: of the one index that is this cluster. Without it, a place's collection is the name of an
-        index, found at `control_host`. `timeout`: seconds for each request. `lag`: seconds after which every
-        read sees a write. `rate`: requests a second to each namespace, for each operation; less after a 429.
-        """
-        connection = Connection(
-            name, api_key=api_key, host=host, control_host=control_host, timeout=timeout, rate=rate
-        )
-        return cls(name, connection, lag=lag, timeout=timeout)
 
     def misfit(self, place: Place, record: Record) -> str | None:
         return documents.misfit(place, record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pinecone import AsyncIndex
 from pinecone.models.namespaces.models import NamespaceDescription
@@ -54,6 +54,29 @@ class PineconeStore(PineconeApi):
         self.address = connection.address
         self._connection = connection
         self._timeout = timeout
+
+    @classmethod
+    def connect(
+        cls,
+        name: str,
+        *,
+        api_key: str = "",
+        host: str | None = None,
+        control_host: str | None = None,
+        timeout: float = 10.0,
+        lag: float = 5.0,
+        rate: float = 100.0,
+    ) -> Self:
+        """A store with clients of its own; nothing is sent before the first request.
+
+        `host`: of the one index that is this cluster. Without it, a place's collection is the name of an
+        index, found at `control_host`. `timeout`: seconds for each request. `lag`: seconds after which every
+        read sees a write. `rate`: requests a second to each namespace, for each operation; less after a 429.
+        """
+        connection = Connection(
+            name, api_key=api_key, host=host, control_host=control_host, timeout=timeout, rate=rate
+        )
+        return cls(name, connection, lag=lag, timeout=timeout)
 
     def filter_misfit(self, condition: Filter) -> str | None:
         try:

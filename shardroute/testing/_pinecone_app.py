@@ -112,7 +112,7 @@ class PineconeApp:
         try:
             self._check_key(request)
             if found is None:
-                raise Refused(f"No such operation: {request.method} {request.url.path}", 404)  # noqa: TRY301
+                raise Refused(f"No such operation: {request.method} {request.url.path}", 404)  # noqa: TRY301 - answered below, like any refusal
             return self._answer(found, self._reply(found, request, body))
         except Refused as refused:
             return _json(error(refused.status, refused.message), refused.status, refused.headers)

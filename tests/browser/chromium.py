@@ -45,7 +45,7 @@ def found_browser() -> str:
     if path is None and named:
         pytest.fail(f"{VARIABLE} is {named}, and there is no such program")
     if path is None:
-        pytest.skip(f"no Chromium on this machine; {VARIABLE} names one elsewhere")
+        pytest.skip(reason=f"no Chromium on this machine; {VARIABLE} names one elsewhere")
     return path
 
 
