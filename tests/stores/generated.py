@@ -23,7 +23,7 @@ Raw = dict[str, Any]
 Scalar = str | bool | int | float
 
 RECORDS = 24
-FILTERS = 260
+FILTERS = 320
 DEPTH = 4
 """Combiners in each other, at most; every fifth filter has as many."""
 

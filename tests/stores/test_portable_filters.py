@@ -186,7 +186,7 @@ async def test_every_store_answers_portable_filters_alike(case: Case) -> None:
     problems = await asked.disagreements(universe.filters)
     assert not problems, report(problems)
     assert [raw for raw in asked.refused if not _cannot(case.store, raw)] == []
-    assert len(asked.refused) < len(universe.filters) / 3
+    assert len(universe.filters) - len(asked.refused) >= 200
 
 
 async def test_filters_on_what_not_every_store_can_hold_are_answered_alike_or_refused(case: Case) -> None:
