@@ -50,7 +50,7 @@ class PineconeDocumentsStore(PineconeStore):
 
     kind = "pinecone-documents"
 
-    def misfit(self, place: Place, record: Record) -> str | None:
+    def _record_misfit(self, place: Place, record: Record) -> str | None:
         return documents.misfit(place, record)
 
     def _change_misfit(self, place: Place, change: Change) -> str | None:

@@ -3,7 +3,7 @@
 Its documentation does not say whether `$ne` and `$nin` match records without the field, so a negation always
 asks for those as well. There is no `$not`: negations are pushed inwards. Lists hold strings only.
 
-One meaning cannot be had: a field with an empty list counts as there for `$exists`.
+One meaning cannot be had: a field with an empty list counts as there for `$exists`. So a cluster takes either.
 """
 
 from __future__ import annotations
@@ -19,9 +19,31 @@ Clause: TypeAlias = dict[str, Any] | bool
 """What is sent; True matches every record, False none: neither needs a request to find out."""
 
 
-def translate(condition: Filter | None, hidden: Callable[[str], bool]) -> Clause:
-    """The condition for Pinecone. No record has metadata under a `hidden` key. Raises InvalidFilter."""
-    return True if condition is None else _positive(condition, hidden)
+def translate(condition: Filter | None, hidden: Callable[[str], bool], *, can_exist: bool = True) -> Clause:
+    """The condition for Pinecone. No record has metadata under a `hidden` key.
+
+    Raises InvalidFilter where it has no words for it; without `can_exist`, for any `$exists`.
+    """
+    if condition is None:
+        return True
+    if not can_exist:
+        _refuse_exists(condition)
+    return _positive(condition, hidden)
+
+
+def _refuse_exists(condition: Filter) -> None:
+    match condition:
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                _refuse_exists(part)
+        case Not(part):
+            _refuse_exists(part)
+        case Exists(field):
+            raise InvalidFilter(
+                "this cluster keeps empty lists (empty_lists), which Pinecone's $exists takes as there and other "
+                "stores as absent",
+                path=field,
+            )
 
 
 def _positive(condition: Filter, hidden: Callable[[str], bool]) -> Clause:

@@ -51,6 +51,17 @@ def metadata_misfit(metadata: Metadata, taken: Callable[[str], str | None]) -> s
     return None
 
 
+def empty_list_misfit(metadata: Metadata) -> str | None:
+    """Why a cluster cannot keep it on which `$exists` is to mean what it means elsewhere."""
+    for key, value in metadata.items():
+        if isinstance(value, list | tuple) and not value:
+            return (
+                f"metadata {key!r} is an empty list, which Pinecone's $exists takes as there and other stores as "
+                "absent; leave the key out, or set empty_lists = true on the cluster, which then refuses $exists"
+            )
+    return None
+
+
 def _value_misfit(value: object) -> str | None:
     match value:
         case str() | bool() | float():

@@ -20,7 +20,7 @@ from ..errors import (
 )
 from ..filters import Filter
 from ..ports import Change, Cursor, Description, Limits, Page
-from ..records import Match, Query, Record
+from ..records import Match, Metadata, Query, Record
 from ..topology import Place, Placement, TenancyKind
 from .pinecone_api import PineconeApi, Wire
 from .pinecone_batches import PAGE, by_bytes, halves, in_pages, one_for_each
@@ -29,7 +29,7 @@ from .pinecone_errors import About, PineconeRejected, all_written
 from .pinecone_filters import Clause, translate
 from .pinecone_freshness import caught_up
 from .pinecone_namespaces import tenants
-from .pinecone_records import METRICS, possible_id
+from .pinecone_records import METRICS, empty_list_misfit, possible_id
 from .pinecone_scan import cursor_of, scan_ids, token_of
 
 _T = TypeVar("_T")
@@ -46,7 +46,9 @@ class PineconeStore(PineconeApi):
     can_insert_only = False
     limits = Limits(upsert_bytes=2_000_000, scan_records=1000, best_upsert_records=100)
 
-    def __init__(self, name: str, connection: Connection, *, lag: float, timeout: float) -> None:
+    def __init__(
+        self, name: str, connection: Connection, *, lag: float, timeout: float, empty_lists: bool = False
+    ) -> None:
         if lag < 0:
             raise ValueError(f"lag is {lag:g}; it is a number of seconds")
         self.name = name
@@ -54,6 +56,7 @@ class PineconeStore(PineconeApi):
         self.address = connection.address
         self._connection = connection
         self._timeout = timeout
+        self._empty_lists = empty_lists
 
     @classmethod
     def connect(
@@ -66,24 +69,33 @@ class PineconeStore(PineconeApi):
         timeout: float = 10.0,
         lag: float = 5.0,
         rate: float = 100.0,
+        empty_lists: bool = False,
     ) -> Self:
         """A store with clients of its own; nothing is sent before the first request.
 
         `host`: of the one index that is this cluster. Without it, a place's collection is the name of an
         index, found at `control_host`. `timeout`: seconds for each request. `lag`: seconds after which every
         read sees a write. `rate`: requests a second to each namespace, for each operation; less after a 429.
+        `empty_lists`: whether metadata may hold them. Pinecone's `$exists` takes them as there, other stores as
+        absent: so either they are refused, or that operator.
         """
         connection = Connection(
             name, api_key=api_key, host=host, control_host=control_host, timeout=timeout, rate=rate
         )
-        return cls(name, connection, lag=lag, timeout=timeout)
+        return cls(name, connection, lag=lag, timeout=timeout, empty_lists=empty_lists)
 
     def filter_misfit(self, condition: Filter) -> str | None:
         try:
-            translate(condition, lambda key: self._is_hidden(None, key))
+            self._translated(None, condition)
         except InvalidFilter as error:
             return str(error)
         return None
+
+    def misfit(self, place: Place, record: Record) -> str | None:
+        return self._record_misfit(place, record) or self._empty_list_in(record.metadata)
+
+    def _empty_list_in(self, metadata: Metadata | None) -> str | None:
+        return None if self._empty_lists else empty_list_misfit(metadata or {})
 
     async def upsert(self, place: Place, records: Sequence[Record], *, insert_only: bool = False) -> None:
         """Split by bytes where Pinecone would refuse the size; the parts go at once, in no order."""
@@ -105,7 +117,8 @@ class PineconeStore(PineconeApi):
 
     async def update(self, place: Place, changes: Sequence[Change]) -> None:
         for change in changes:
-            self._require(change.id, self._change_misfit(place, change))
+            misfit = self._change_misfit(place, change) or self._empty_list_in(change.metadata)
+            self._require(change.id, misfit)
         known = [change for change in one_for_each(changes) if possible_id(change.id)]
         if known:
             await self._reached(self._update(place, known), None)
@@ -121,7 +134,7 @@ class PineconeStore(PineconeApi):
         await all_written(self._reached(self._delete(place, part), None) for part in parts)
 
     async def query(self, place: Place, query: Query) -> list[Match]:
-        clause = self._clause(place, query.filter)
+        clause = self._translated(place, query.filter)
         if clause is False:
             return []
         return await self._reached(self._query(place, query, _sent(clause)), [])
@@ -144,7 +157,7 @@ class PineconeStore(PineconeApi):
         Ids are listed 100 a page, and fetched while the next ones are listed. Whether a token runs out is not
         documented; those that the documentation shows are nothing but the last id.
         """
-        clause = self._clause(place, condition)
+        clause = self._translated(place, condition)
         if clause is False:
             return Page([], None)
         kind = _BY_ID if clause is True else _BY_FILTER
@@ -169,7 +182,7 @@ class PineconeStore(PineconeApi):
 
     async def count(self, place: Place, condition: Filter | None = None) -> int:
         """By listing ids, 100 a request: the counts that Pinecone keeps itself lag for a time it does not tell."""
-        clause = self._clause(place, condition)
+        clause = self._translated(place, condition)
         if clause is False:
             return 0
         return await self._reached(self._count(place, _sent(clause)), 0)
@@ -286,8 +299,8 @@ class PineconeStore(PineconeApi):
     async def aclose(self) -> None:
         await self._connection.aclose()
 
-    def _clause(self, place: Place, condition: Filter | None) -> Clause:
-        return translate(condition, lambda key: self._is_hidden(place, key))
+    def _translated(self, place: Place | None, condition: Filter | None) -> Clause:
+        return translate(condition, lambda key: self._is_hidden(place, key), can_exist=not self._empty_lists)
 
     async def _ask(self, place: Place, operation: str, call: Callable[[AsyncIndex], Awaitable[_T]]) -> _T:
         return await self._connection.ask(place.collection, self._namespace(place), operation, call)

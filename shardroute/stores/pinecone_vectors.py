@@ -49,7 +49,7 @@ class PineconeVectorsStore(PineconeStore):
 
     kind = "pinecone-vectors"
 
-    def misfit(self, place: Place, record: Record) -> str | None:
+    def _record_misfit(self, place: Place, record: Record) -> str | None:
         return misfit(place, record)
 
     def _change_misfit(self, place: Place, change: Change) -> str | None:

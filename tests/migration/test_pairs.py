@@ -18,7 +18,7 @@ from tests.support.pairs import KINDS, MAX_HOLD, Pair, ServedPinecone
 from tests.support.traffic import Traffic
 
 RECORDS = 60
-PAIRS = [pair for pair in product(KINDS, repeat=2) if pair != ("qdrant", "qdrant")]
+PAIRS = list(product(KINDS, repeat=2))
 TO_END_A_HOLD = 1.0  # seconds for the clock of Redis, and a router, to see it
 
 
@@ -34,7 +34,9 @@ async def test_a_tenant_moves_there_and_back_and_nothing_acknowledged_is_lost(
     ):
         loaded = [pair.record(f"r{index:04d}", index) for index in range(RECORDS)]
         await routers[0].tenant("acme").upsert(loaded)
-        traffic = Traffic([router.tenant("acme") for router in routers], pause=0.2, make=pair.record)
+        # Where nothing lags all is over in a second.
+        pause = 0.02 if old == new == "qdrant" else 0.2
+        traffic = Traffic([router.tenant("acme") for router in routers], pause=pause, make=pair.record)
         outcomes: list[Outcome] = []
         async with traffic.flowing() as ledger:
             for verb in ("migrate", "rollback"):

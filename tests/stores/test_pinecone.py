@@ -12,7 +12,7 @@ import pytest
 
 from shardroute.clusters import connect
 from shardroute.config import ClusterConfig
-from shardroute.errors import ClusterRejected, ConfigError, InvalidRecord
+from shardroute.errors import ClusterRejected, ConfigError, InvalidFilter, InvalidRecord
 from shardroute.filters import parse
 from shardroute.ports import Change, Description
 from shardroute.records import Metric, Query, Record, difference
@@ -209,6 +209,26 @@ async def test_what_does_not_fit_is_never_sent(stores: Stores, kind: str) -> Non
     assert await store.count(place(kind)) == 0
 
 
+async def test_empty_lists_are_refused_or_else_exists_is(stores: Stores, kind: str) -> None:
+    emptied, exists = (
+        Record("a", unit(1), {"tags": []}),
+        Query(unit(1), filter=parse({"tags": {"$exists": True}})),
+    )
+    usual, keeping = stores.of(kind), stores.of(kind, empty_lists=True)
+    with pytest.raises(InvalidRecord, match=r"'tags' is an empty list.*empty_lists"):
+        await usual.upsert(place(kind), [emptied])
+    with pytest.raises(InvalidRecord, match="'tags' is an empty list"):
+        await usual.update(place(kind), [Change("a", {"tags": []})])
+    assert await usual.query(place(kind), exists) == []
+    await keeping.upsert(place(kind), [emptied])
+    assert (await usual.fetch(place(kind), ["a"]))["a"].metadata == {"tags": []}
+    assert exists.filter is not None
+    assert "empty_lists" in (keeping.filter_misfit(exists.filter) or "")
+    with pytest.raises(InvalidFilter, match="empty_lists"):
+        await keeping.query(place(kind), exists)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
 async def test_an_impossible_filter_needs_no_index(stores: Stores, kind: str) -> None:
     store, nothing = stores.of(kind), parse({"a": {"$in": []}})
     nowhere = place("there-is-none")

@@ -34,6 +34,19 @@ TRANSLATIONS: list[tuple[Any, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "raw", [{"a": {"$exists": True}}, {"$not": {"$or": [{"b": 1}, {"a": {"$exists": False}}]}}]
+)
+def test_exists_is_refused_by_its_field_where_empty_lists_are_kept(raw: Any) -> None:
+    with pytest.raises(InvalidFilter, match="empty_lists") as refused:
+        translate(parse(raw), lambda _: False, can_exist=False)
+    assert refused.value.path == "a"
+
+
+def test_negations_are_still_to_be_had_where_exists_is_refused() -> None:
+    assert translate(parse({"a": {"$ne": 1}}), lambda _: False, can_exist=False) == sent({"a": {"$ne": 1}})
+
+
 @pytest.mark.parametrize(("raw", "expected"), TRANSLATIONS, ids=str)
 def test_a_filter_is_said_in_pinecones_words(raw: Any, expected: Any) -> None:
     assert sent(raw) == expected

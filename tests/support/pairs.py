@@ -19,10 +19,10 @@ from shardroute.testing.qdrant import QdrantServer
 
 from .world import DIMENSION
 
-LAG = Lag(search=0.7, fetch=1.0)
-SURELY = 1.2
+LAG = Lag(search=1.5, fetch=2.0)
+SURELY = 2.3
 """Seconds that the stores are told to wait where Pinecone tells no position."""
-MAX_HOLD = 4.0
+MAX_HOLD = 7.0
 KEY = "PINECONE_API_KEY"
 
 
