@@ -20,7 +20,7 @@ from ..errors import (
 )
 from ..filters import Filter
 from ..ports import Change, Cursor, Description, Limits, Page
-from ..records import Match, Metadata, Query, Record
+from ..records import Match, Query, Record
 from ..topology import Place, Placement, TenancyKind
 from .pinecone_api import PineconeApi, Wire
 from .pinecone_batches import PAGE, by_bytes, halves, in_pages, one_for_each
@@ -51,6 +51,8 @@ class PineconeStore(PineconeApi):
     ) -> None:
         if lag < 0:
             raise ValueError(f"lag is {lag:g}; it is a number of seconds")
+        if not isinstance(empty_lists, bool):
+            raise TypeError(f"empty_lists is {empty_lists!r}; it is true or false")
         self.name = name
         self.lag = lag
         self.address = connection.address
@@ -92,10 +94,9 @@ class PineconeStore(PineconeApi):
         return None
 
     def misfit(self, place: Place, record: Record) -> str | None:
-        return self._record_misfit(place, record) or self._empty_list_in(record.metadata)
-
-    def _empty_list_in(self, metadata: Metadata | None) -> str | None:
-        return None if self._empty_lists else empty_list_misfit(metadata or {})
+        """Stricter than `upsert`: an empty list that the cluster held before is written back when debt is paid."""
+        reason = self._record_misfit(place, record)
+        return reason if reason or self._empty_lists else empty_list_misfit(record.metadata)
 
     async def upsert(self, place: Place, records: Sequence[Record], *, insert_only: bool = False) -> None:
         """Split by bytes where Pinecone would refuse the size; the parts go at once, in no order."""
@@ -103,7 +104,7 @@ class PineconeStore(PineconeApi):
             raise ClusterRejected(self.name, "Pinecone has no insert_only")
         last = {record.id: record for record in records}  # parts may overtake each other
         for record in last.values():
-            self._require(record.id, self.misfit(place, record))
+            self._require(record.id, self._record_misfit(place, record))
         wires = [self._to_wire(place, record) for record in last.values()]
         await all_written(self._upsert_halved(place, batch) for batch in by_bytes(wires))
 
@@ -117,8 +118,7 @@ class PineconeStore(PineconeApi):
 
     async def update(self, place: Place, changes: Sequence[Change]) -> None:
         for change in changes:
-            misfit = self._change_misfit(place, change) or self._empty_list_in(change.metadata)
-            self._require(change.id, misfit)
+            self._require(change.id, self._change_misfit(place, change))
         known = [change for change in one_for_each(changes) if possible_id(change.id)]
         if known:
             await self._reached(self._update(place, known), None)

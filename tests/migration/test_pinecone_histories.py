@@ -10,9 +10,10 @@ import pytest
 
 from shardroute import Config
 from shardroute.embedded import EmbeddedRedis
-from shardroute.errors import ConfigError, MigrationError, PreflightFailed
+from shardroute.errors import ConfigError, InvalidRecord, MigrationError, PreflightFailed
 from shardroute.migration import Options, Silent
 from shardroute.phases import Phase, Side
+from shardroute.records import Record
 from shardroute.testing.pinecone import Lag
 from tests.support.pairs import KEY, Pair, ServedPinecone
 from tests.support.world import DIMENSION
@@ -88,6 +89,46 @@ async def test_a_delete_by_filter_waits_for_the_cluster_that_reads_have_crossed_
         old.server.lag = Lag()
         await deleting
         assert "b" not in await pair.content("acme", Side.NEW)
+
+
+@pytest.mark.parametrize("kind", PINECONE)
+async def test_an_empty_list_that_pinecone_held_already_goes_there_and_back(
+    redis_server: EmbeddedRedis, namespace: str, kind: str
+) -> None:
+    """What is refused to applications must not stop debt from being paid: nothing could be rolled back then."""
+    async with (
+        Pair.served(redis_server.url, namespace, kind, "qdrant") as pair,
+        pair.routers(1) as routers,
+        pair.admin() as admin,
+    ):
+        tenant, held = routers[0].tenant("acme"), Record("held", [1, 2, 3, 4], {"v": 1, "tags": []})
+        with pytest.raises(InvalidRecord, match=r"'tags' is an empty list.*empty_lists"):
+            await tenant.upsert([held])
+        await tenant.upsert([pair.record("usual", 1)])
+        await pair.write_past_the_router("acme", Side.OLD, [held])
+        await admin.move("migrate", "acme")
+        with pytest.raises(InvalidRecord, match="'tags' is an empty list"):
+            await tenant.update("usual", metadata={"tags": []})
+        await admin.touch("acme", ["held"])
+        await admin.move("rollback", "acme")
+        await admin.repair("acme")
+        assert (await tenant.fetch(["held"]))["held"].metadata == {"v": 1, "tags": []}
+        assert (await pair.content("acme", Side.OLD))["held"].metadata == {"v": 1, "tags": []}
+
+
+@pytest.mark.parametrize("kind", PINECONE)
+async def test_an_empty_list_on_its_way_to_pinecone_is_named_before_anything_is_copied(
+    redis_server: EmbeddedRedis, namespace: str, kind: str
+) -> None:
+    async with (
+        Pair.served(redis_server.url, namespace, "qdrant", kind) as pair,
+        pair.routers(1) as routers,
+        pair.admin() as admin,
+    ):
+        await routers[0].tenant("acme").upsert([Record("held", [1, 2, 3, 4], {"tags": []})])
+        with pytest.raises(PreflightFailed, match=r"'held' does not fit: metadata 'tags' is an empty list"):
+            await admin.move("migrate", "acme")
+        assert await pair.content("acme", Side.NEW) == {}
 
 
 @pytest.mark.parametrize(

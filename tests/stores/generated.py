@@ -4,8 +4,8 @@ The *portable* universe is what every store can hold: strings, booleans, numbers
 strings. The *wide* one adds nulls, mixed, nested and empty lists, and objects. Filters are made for the records
 they are asked of: most of their values are held by some record, or look like one that is.
 
-Dice with a seed throw them. Hypothesis would not do: it mixes the constants of all loaded modules into
-what it draws, so a change anywhere would be another set, and a failure seldom met twice.
+Dice with a seed throw them. What hypothesis draws is asked besides: it mixes the constants of all loaded
+modules into that, so a change anywhere would be another set, and a failure seldom met twice.
 """
 
 from __future__ import annotations

@@ -144,6 +144,15 @@ class Pair:
         async with Admin.open(self.config, observer=observer) as admin:
             yield admin
 
+    async def write_past_the_router(self, tenant: str, side: Side, records: list[Record]) -> None:
+        """As an application did before there was one: whatever the cluster can hold."""
+        topology = self.config.route.old if side is Side.OLD else self.config.route.new
+        store = connect(self.config.clusters[topology.placement.cluster])
+        try:
+            await store.upsert(topology.place(tenant), records)
+        finally:
+            await store.aclose()
+
     async def content(self, tenant: str, side: Side) -> dict[str, Record]:
         """All records of a tenant on one side, once its reads have caught up."""
         topology = self.config.route.old if side is Side.OLD else self.config.route.new
