@@ -60,7 +60,7 @@ def wide() -> Universe:
 def _universe(dice: Random, fields: Sequence[str], value: Callable[[Random], Any]) -> Universe:
     metadatas = [{field: value(dice) for field in fields if _chance(dice, 0.75)} for _ in range(RECORDS - 1)]
     records = [{}, *metadatas]
-    held = {field: [scalar for record in records for scalar in _flat(record.get(field))] for field in fields}
+    held = {field: [scalar for record in records for scalar in flat(record.get(field))] for field in fields}
     different: dict[str, Raw] = {}
     while len(different) < FILTERS:
         raw = _Filters(dice, held).nested(len(different) % (DEPTH + 1))
@@ -106,13 +106,13 @@ def _number(dice: Random) -> float:
     return dice.choices(kinds, weights=[6, 2, 1, 1])[0]()
 
 
-def _flat(value: Any) -> Iterator[Scalar]:
+def flat(value: Any) -> Iterator[Scalar]:
     """The scalars in it, however deep: all worth asking for."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
         for item in value:
-            yield from _flat(item)
+            yield from flat(item)
     elif value is not None:
         yield value
 
