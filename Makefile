@@ -23,7 +23,7 @@ lint: $(READY)  ## style, format and the direction of imports
 	@$(BIN)/lint-imports
 
 types: $(READY)  ## strict types
-	@$(BIN)/mypy shardroute tests benchmarks $(wildcard examples/*.py)
+	@$(BIN)/mypy shardroute integrations tests benchmarks examples
 
 bench: $(READY)  ## what routing and shadows add, and how fast a copy is; needs a quiet machine
 	@$(BIN)/python -m benchmarks.routing

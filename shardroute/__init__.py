@@ -19,6 +19,7 @@ from .errors import (
     ShardrouteError,
     TenantHeld,
     Unavailable,
+    UnknownTenant,
 )
 from .phases import Phase
 from .records import Match, Metric, Record, SparseVector
@@ -53,4 +54,5 @@ __all__ = [
     "Tenant",
     "TenantHeld",
     "Unavailable",
+    "UnknownTenant",
 ]

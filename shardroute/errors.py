@@ -40,6 +40,10 @@ class InvalidTenant(InvalidInput):
     """A tenant name with characters that are not allowed, or of the wrong length."""
 
 
+class UnknownTenant(InvalidTenant):
+    """A request does not say for which tenant it is, or the application knows no tenant of that name."""
+
+
 class InvalidRecord(InvalidInput):
     """An id, vector or metadata value that cannot be stored."""
 

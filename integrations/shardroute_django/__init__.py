@@ -1,0 +1,1 @@
+"""shardroute in Django projects."""

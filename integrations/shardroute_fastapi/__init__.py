@@ -1,0 +1,1 @@
+"""shardroute in FastAPI and Starlette applications."""
