@@ -2,11 +2,12 @@
 
 python -m benchmarks.shadow [--queries N]
 
-Two routers in one process share the connections to two Qdrant test servers, which are processes of their own; the
-tenant is on both clusters. In the first run a query comes every few milliseconds, so that a shadow is over before
-the next one: the difference is what the request path itself does. In the second, queries follow each other without a
-pause, from one caller and from several: there shadows take CPU time of the process, and of the machine on which all of
-this runs, that the next queries would have had. That is reported and has no goal: it is the price of twice the queries.
+Routers in one process share the connections to two Qdrant test servers, which are processes of their own; the tenant
+is on both clusters. In the first run a query comes every few milliseconds, so that a shadow is over before the next
+one: the difference is what the request path itself does. In the others, queries follow each other without a pause, from
+one caller and from several: there a shadow takes time of the process, and of the machine on which all of this runs,
+that the next queries would have had. `shadow.budget` bounds that; what it sheds is told. The same without a bound has
+no goal: it is the price of twice the queries.
 Last, the request path alone, on stores that answer at once: with a shadow it is prepared and queued, and cast later.
 """
 
@@ -26,12 +27,11 @@ import numpy as np
 from shardroute import Config, Record, Router, Tenant
 from shardroute.admin import Admin
 from shardroute.config import ControlConfig
-from shardroute.control import ControlPlane
 from shardroute.embedded import embedded_redis
 from shardroute.migration import Options
 from shardroute.ports import Store
 from shardroute.records import Vector
-from shardroute.statistics import Events, Tally, added
+from shardroute.statistics import Events, added
 from shardroute.testing.qdrant import QdrantProcess
 
 from .reporting import Figure, show, tell
@@ -41,7 +41,7 @@ DIMENSION = 768
 RECORDS = 1_000
 TENANT = "acme"
 QUERIES = 600
-BLOCK = 50  # queries of one kind in a row, without pauses
+BLOCK = 200  # queries of one kind in a row, without pauses
 CALLS = 400  # of the request path in one round; fewer than the queue holds
 ROUNDS = 15
 PAUSE = 0.015  # seconds between two paced queries: a shadow takes about 4 ms
@@ -154,16 +154,16 @@ async def _caller(tenant: Tenant, vectors: Sequence[Vector], times: list[float])
     times.extend([await asked(tenant, vector) for vector in vectors])
 
 
-async def counted(config: Config) -> Tally:
-    """What the shadows have told."""
-    plane = ControlPlane.open(config.control)
-    try:
-        return added(window.tally for window in await plane.stats.windows(TENANT))
-    finally:
-        await plane.aclose()
+@dataclass(frozen=True)
+class Run:
+    """All timings under one budget, and what became of the shadows."""
+
+    timings: Sequence[Timing]
+    compared: int
+    shed: int
 
 
-async def measured(config: Config, number: int) -> tuple[list[Timing], Tally]:
+async def measured(config: Config, number: int) -> Run:
     vectors = questions(number)
     async with routers(config) as (plain, shadowed):
         await paced(plain, shadowed, vectors[:50])  # connections, caches
@@ -174,13 +174,17 @@ async def measured(config: Config, number: int) -> tuple[list[Timing], Tally]:
             await driven(plain, shadowed, vectors, 1),
             await driven(plain, shadowed, vectors, 4),
         ]
-    return timings, await counted(config)
+    async with Admin.open(config, stores={}) as admin:
+        tally = added(window.tally for window in (await admin.compare(TENANT)).windows)
+        await admin.forget_comparisons(TENANT)
+    return Run(timings, tally.count(Events.COMPARED), tally.count(Events.SHED))
 
 
 async def request_path(redis: str) -> tuple[float, float]:
     """Microseconds for a query of a tenant on two clusters, without and with a shadow; medians of rounds."""
     config = replace(
-        configuration(redis, "", ""), control=ControlConfig(url=redis, namespace="path", lease=100)
+        unbounded(configuration(redis, "", "")),
+        control=ControlConfig(url=redis, namespace="path", lease=100),
     )
     stores: dict[str, Store] = {name: Instant(name) for name in ("old", "new")}
     async with Admin.open(config, stores=stores) as admin:
@@ -199,28 +203,39 @@ async def request_path(redis: str) -> tuple[float, float]:
     return median(rounds[0]), median(rounds[1])
 
 
+def unbounded(config: Config) -> Config:
+    return replace(config, shadow=replace(config.shadow, budget=1.0))
+
+
 async def main(number: int) -> None:
     async with embedded_redis() as redis, QdrantProcess() as old, QdrantProcess() as new:
         config = configuration(redis.url, old.url, new.url)
         async with Admin.open(config) as admin:
             await admin.init()
         await filled(config)
-        timings, tally = await measured(config, number)
+        bounded, free = await measured(config, number), await measured(unbounded(config), number)
         plain, shadowed = await request_path(redis.url)
-    headings = ("queries", "p50 ms", "p95 ms", "CPU ms a query")
-    show("shadow reads: what callers wait", headings, [row for timing in timings for row in timing.rows()])
-    first, *others = timings
+    for run, title in ((bounded, f"budget {config.shadow.budget:g}"), (free, "no budget")):
+        headings = ("queries", "p50 ms", "p95 ms", "CPU ms a query")
+        rows = [row for timing in run.timings for row in timing.rows()]
+        show(f"shadow reads, {title}: what callers wait", headings, rows)
     tell(
         "shadow",
         [
-            Figure("overhead of the median, paced", first.overhead, "%", OVERHEAD_GOAL),
-            *(Figure(f"overhead of the median, {timing.name}", timing.overhead, "%") for timing in others),
+            *(_overhead(timing, "", OVERHEAD_GOAL) for timing in bounded.timings),
+            Figure("shadows compared", bounded.compared, ""),
+            Figure("shadows shed", bounded.shed, ""),
+            *(_overhead(timing, ", no budget", None) for timing in free.timings),
+            Figure("shadows compared, no budget", free.compared, ""),
+            Figure("shadows shed, no budget", free.shed, "", 0),
             Figure("request path, share 0", plain, "µs"),
             Figure("request path, share 1", shadowed, "µs"),
-            Figure("shadows compared", tally.count(Events.COMPARED), ""),
-            Figure("shadows shed", tally.count(Events.SHED), "", 0),
         ],
     )
+
+
+def _overhead(timing: Timing, condition: str, goal: float | None) -> Figure:
+    return Figure(f"overhead of the median, {timing.name}{condition}", timing.overhead, "%", goal)
 
 
 if __name__ == "__main__":

@@ -98,13 +98,15 @@ class ShadowConfig:
     """Which reads ask the other cluster as well, while a tenant is on two. Durations in seconds.
 
     `share`: of the queries and fetches, from 0 to 1. `floor`: of those, how many ask the primary twice.
-    `concurrency`, `queue`: shadows of one process that are under way, and that wait; more are left out, and counted.
+    `budget`: of one core's time, what shadows of one process may take; 1 is no limit. `concurrency`, `queue`: shadows
+    of one process that are under way, and that wait. What is more than either is left out, and counted.
     `timeout`: of a shadow. `flush`: how often counts go to Redis. `window`: of time that is counted together.
     `retention`: how long counts, and the worst examples, are kept.
     """
 
     share: float = 0.0
     floor: float = 0.05
+    budget: float = 0.05
     concurrency: int = 2
     queue: int = 100
     timeout: float = 10.0
@@ -113,11 +115,11 @@ class ShadowConfig:
     retention: float = 86_400.0
 
     def __post_init__(self) -> None:
-        for name in ("share", "floor"):
+        for name in ("share", "floor", "budget"):
             if getattr(self, name) > 1:
                 raise ConfigError(f"shadow.{name} is {getattr(self, name):g}; it is a share from 0 to 1")
-        if not (self.concurrency and self.flush and self.window and self.timeout):
-            raise ConfigError("shadow.concurrency, flush, window and timeout must be above 0")
+        if not (self.budget and self.concurrency and self.flush and self.window and self.timeout):
+            raise ConfigError("shadow.budget, concurrency, flush, window and timeout must be above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

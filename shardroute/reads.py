@@ -102,7 +102,9 @@ class Reader:
         if other is None or not self._view.may_answer(generation):
             return await self.read(question.operation, route, question.put(route.primary))
         canary = bool(standing.canary) and is_canary(standing, sticky or question.digest())
-        shadowed = standing.synced and self._shadows.drawn()  # before, the other side has no more than a part
+        shadowed = standing.synced and self._shadows.drawn(
+            route
+        )  # before, the other side has no more than a part
         plan = planned(route, other, canary=canary, failover=self._failover)
         self._shadows.served(question, route)
         if shadowed or plan.instead is not None:

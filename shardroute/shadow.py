@@ -1,7 +1,8 @@
 """Shadow reads: while a tenant is on two clusters, a share of its reads also asks the side that did not answer.
 
 After the fact, and at nobody's cost: the request path draws a number and puts a small value into a bounded queue,
-workers do the rest, and whatever happens to them is counted and never raised.
+workers do the rest, and whatever happens to them is counted and never raised. They share the event loop with the
+callers: so they get a part of its time and no more (`shadow.budget`). Reads beyond that go without a shadow, counted.
 
 The other side may lack what is debt or in flight, or what its reads do not show yet. That is a disagreement like any
 other, since a reader would see it too.
@@ -16,12 +17,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Generic, TypeVar
 
 from opentelemetry.trace import Span, Status, StatusCode
 
 from . import telemetry as names
+from .allowance import Allowance, Metered
 from .comparisons import Example
 from .config import ShadowConfig
 from .errors import TenantBreach
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 
+_SAVING = 1.0  # seconds for which time that was not spent is kept
 _MOST_IDS = 50  # of an answer in an example
 _FAILED, _BREACHED = 1.0, 2.0  # how bad
 
@@ -79,21 +82,30 @@ class Shadows:
         self._view = view
         self._tallies = tallies
         self._dice = dice
+        self._allowance = Allowance(config.budget, _SAVING, monotonic())
         self._queue: asyncio.Queue[Shadow[Any]] = asyncio.Queue(max(1, config.queue))
 
     # -- on the request's path: no await, and nothing that can fail ------------------------------------------
 
-    def drawn(self) -> bool:
-        """Whether the next read is to have a shadow."""
-        return self.on and self._dice() < self._config.share
+    def drawn(self, route: Route) -> bool:
+        """Whether a read is to have a shadow. One that there is no time for is counted, and costs nothing else."""
+        if not self.on or self._dice() >= self._config.share:
+            return False
+        affordable = self._allowance.left(monotonic())
+        if not affordable:
+            self._shed(route)
+        return affordable
 
     def offer(self, shadow: Shadow[Any]) -> None:
         """Queues it, or counts that there was no room."""
         try:
             self._queue.put_nowait(shadow)
         except asyncio.QueueFull:
-            self._tallies.of(shadow.route.tenant).event(Events.SHED)
-            shadows_shed.add(1, {names.PHASE: shadow.route.standing.phase.value})
+            self._shed(shadow.route)
+
+    def _shed(self, route: Route) -> None:
+        self._tallies.of(route.tenant).event(Events.SHED)
+        shadows_shed.add(1, {names.PHASE: route.standing.phase.value})
 
     def served(self, question: Question[Any], route: Route) -> None:
         """A caller asks."""
@@ -132,10 +144,13 @@ class Shadows:
     async def _work(self) -> None:
         while True:
             shadow = await self._queue.get()
+            cast = Metered(self._cast(shadow))
             try:
-                await self._cast(shadow)
+                await cast
             except Exception:
                 log.exception("a shadow of tenant %s was not counted", shadow.route.tenant)
+            finally:
+                self._allowance.spend(cast.seconds)
 
     async def _cast(self, shadow: Shadow[Any]) -> None:
         if self._moved(shadow):

@@ -39,7 +39,7 @@ class Events(StrEnum):
     """What is counted one by one."""
 
     COMPARED = "compared"
-    SHED = "shed"  # shadows that the queue had no room for
+    SHED = "shed"  # shadows that the queue had no room for, or the budget no time
     REORDERED = "reordered"  # the same ids in another order
     METADATA = "metadata"  # comparisons with differing metadata
     BREACH = "breach"  # a record of another tenant: always an alarm

@@ -163,7 +163,7 @@ def _counts(seen: Tally) -> Html:
         ("fetches compared", seen.count(Events.FETCHED)),
         ("records that one side lacked", seen.count(Events.MISSING)),
         ("records that differed", seen.count(Events.DIFFERING)),
-        ("comparisons shed, for want of room", seen.count(Events.SHED)),
+        ("comparisons shed, for want of room or time", seen.count(Events.SHED)),
         ("writes that waited in a hold", seen.count(Events.HELD)),
     ]
     rows = [_row(words, f"{count:,}") for words, count in counts]

@@ -30,7 +30,7 @@ from tests.support.traffic import Ledger, Traffic
 from tests.support.world import DIMENSION, World
 
 LIMITS: dict[str, Any] = {"samples": 30, "recall": 0.8, "error_rate": 0.02, "soak": 0.3, "patience": 20}
-SHADOW = {"share": 1.0, "flush": 0.05, "window": 0.5, "floor": 0.0}
+SHADOW = {"share": 1.0, "budget": 1.0, "flush": 0.05, "window": 0.5, "floor": 0.0}
 TENANT = "acme"
 
 BAD: dict[str, tuple[Ways, str]] = {

@@ -22,7 +22,7 @@ _Answer = TypeVar("_Answer")
 
 VECTOR = [1.0, 2.0, 3.0, 4.0]
 RECORDS = [Record(str(number), [1.0, 2.0, 3.0, 4.0 + number], {"n": number}) for number in range(20)]
-SHADOW: dict[str, Any] = {"share": 1.0, "floor": 0.0, "flush": 0.02}
+SHADOW: dict[str, Any] = {"share": 1.0, "floor": 0.0, "budget": 1.0, "flush": 0.02}
 
 
 class OddStore(GatedStore):

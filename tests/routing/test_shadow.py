@@ -109,6 +109,16 @@ async def test_agreement_leaves_no_example(pair: Dual) -> None:
     assert not await pair.stage.world.plane.stats.examples(TENANT)
 
 
+@pytest.mark.parametrize("pair", [{"budget": 1e-6}], indirect=True)
+async def test_what_there_is_no_time_for_has_no_shadow_and_is_counted(pair: Dual) -> None:
+    await pair.tenant.query(VECTOR)
+    await pair.counted(compared(1))
+    for _ in range(5):
+        assert await pair.tenant.query(VECTOR)
+    tally = await pair.counted(lambda tally: tally.count(Events.SHED) == 5)
+    assert (pair.new.asked, tally.count(Events.COMPARED)) == (1, 1)
+
+
 async def test_until_the_copy_is_made_the_other_side_is_not_asked(
     redis_server: EmbeddedRedis, namespace: str
 ) -> None:

@@ -45,7 +45,7 @@ async def main(redis: str, namespace: str) -> None:
     provider, comparisons = trace.get_tracer_provider(), Comparisons()
     assert isinstance(provider, TracerProvider)
     provider.add_span_processor(comparisons)
-    shadow = {"share": 1.0, "floor": 0.0}
+    shadow = {"share": 1.0, "floor": 0.0, "budget": 1.0}
     async with World.made(redis, namespace, shadow=shadow) as world, world.router() as router:
         acme = router.tenant("acme")
         await acme.upsert([record("a")])

@@ -116,7 +116,7 @@ async def world(
         },
     }
     sections: dict[str, dict[str, Any]] = {
-        "shadow": {"share": 1.0, "floor": 0.5},
+        "shadow": {"share": 1.0, "floor": 0.5, "budget": 1.0},
         "recording": {"share": 1.0},
         "router": {"failover_reads": True},
     }
