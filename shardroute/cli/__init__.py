@@ -1,5 +1,6 @@
 """The admin script `shardroute`: a thin wrapper of `shardroute.admin`."""
 
 from .app import main
+from .caller import Caller
 
-__all__ = ["main"]
+__all__ = ["Caller", "main"]

@@ -6,6 +6,7 @@ import asyncio
 import io
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,26 +16,39 @@ from cyclopts.validators import Number
 from .. import __version__
 from ..migration import Options
 from . import comparing, looking, verbs
+from .caller import NAME, Caller, called_by
 from .exits import Exit
 from .options import COMMON, Common, Ids, Parallel, Repair, Tenant, Tenants, Yes, every, flag
 from .running import perform
 
-app = App(
-    name="shardroute",
-    help="Moves tenants between vector database clusters under live traffic, one at a time, losing nothing.",
-    version=__version__,
-    result_action="return_value",
-    help_epilogue="Exit codes: 0 done, 1 failed, 2 usage, 3 verification found differences, 4 somebody else "
-    "holds the tenant, 130 interrupted.",
-)
+
+def _app(name: str) -> App:
+    return App(
+        name=name,
+        help="Moves tenants between vector database clusters under live traffic, one at a time, losing nothing.",
+        version=__version__,
+        result_action="return_value",
+        help_epilogue="Exit codes: 0 done, 1 failed, 2 usage, 3 verification found differences, 4 somebody else "
+        "holds the tenant, 130 interrupted.",
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The script: parses the arguments (those of the process), runs one command, exits with its code."""
+app = _app(NAME)
+
+
+def main(arguments: Sequence[str] | None = None, caller: Caller | None = None) -> None:
+    """The script: parses the arguments (those of the process), runs one command, exits with its code.
+
+    A `caller` that embeds it has a name of its own for it, and may bring the configuration.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode
-    sys.exit(app(sys.argv[1:] if arguments is None else arguments) or Exit.DONE)
+    with called_by(replace(caller or Caller(), arguments=given)) as calling:
+        named = _app(calling.command)
+        named.update(app)
+        sys.exit(named(given) or Exit.DONE)
 
 
 @app.command

@@ -14,6 +14,7 @@ from ..control import SessionState
 from ..errors import InvalidInput, ShardrouteError, Unavailable
 from ..phases import EFFECTS, LINE, Phase
 from ..topology import check_tenant
+from .caller import as_typed
 from .exits import Exit
 from .output import Column, Row, number, phase_column, phase_summary, text
 from .running import Command, Run
@@ -186,8 +187,8 @@ def _show_diagnosis(run: Run, found: Diagnosis) -> None:
     held = (_HOLDER,) if any(status.holder for status in found.half_done) else ()
     screen.table(_STATUS + held, document["half_done"])
     for problem in found.problems:
-        screen.line(Text.assemble(("problem: ", "bold red"), problem))
+        screen.line(Text.assemble(("problem: ", "bold red"), as_typed(problem)))
     for note in found.notes:
-        screen.line(Text.assemble(("note: ", "yellow"), note))
+        screen.line(Text.assemble(("note: ", "yellow"), as_typed(note)))
     if not found.problems:
         screen.line(Text("no problems", style="green"))

@@ -16,8 +16,14 @@ class Common:
     """Which configuration, and how to talk. `json`: one document on stdout instead of tables."""
 
     config: Annotated[
-        Path, Parameter(env_var="SHARDROUTE_CONFIG", metavar="FILE", help="The configuration.")
-    ] = Path("shardroute.toml")
+        Path | None,
+        Parameter(
+            env_var="SHARDROUTE_CONFIG",
+            metavar="FILE",
+            show_default=lambda _: "shardroute.toml",
+            help="The configuration.",
+        ),
+    ] = None
     json: Annotated[bool, Parameter(negative=(), show_default=False, help="One JSON document on stdout.")] = (
         False
     )

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ..errors import ShardrouteError
 from ..phases import LINE, Phase
+from .caller import as_typed
 
 Row = Mapping[str, Any]
 """One line of a table, which is also one object of the JSON document."""
@@ -133,7 +134,7 @@ class Screen:
         return Confirm.ask(Text(question), console=self.err, default=False)
 
     def _say(self, kind: str, style: str, message: str) -> None:
-        self.err.print(Text.assemble((f"{kind}: ", style), message), soft_wrap=not self.live)
+        self.err.print(Text.assemble((f"{kind}: ", style), as_typed(message)), soft_wrap=not self.live)
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,7 +14,8 @@ import stamina.instrumentation
 
 from ..admin import Admin, TenantStatus
 from ..config import Config
-from ..errors import ControlPlaneUnavailable, MapLost, ShardrouteError
+from ..errors import ConfigError, ControlPlaneUnavailable, MapLost, ShardrouteError
+from .caller import caller
 from .exits import Exit, exit_of, worst
 from .options import Common
 from .output import Screen, phase_column, text
@@ -99,10 +98,22 @@ def _run_to_end(work: Awaitable[Any]) -> Any:
 
 @asynccontextmanager
 async def _opened(run: Run, common: Common, needs_map: bool, clusters: bool) -> AsyncIterator[Admin]:
-    run.config = config = Config.load(common.config)
+    run.config = config = _config(common)
     await _check_redis(config, needs_map=needs_map)
     async with Admin.open(config, observer=run.watch, stores=None if clusters else {}) as admin:
         yield admin
+
+
+def _config(common: Common) -> Config:
+    """The caller's, or that of a file. Raises ConfigError."""
+    embedded = caller().config
+    if embedded is None:
+        return Config.load(common.config or "shardroute.toml")
+    if common.config is not None:
+        raise ConfigError(
+            f"`{caller().command}` has a configuration already: leave --config (SHARDROUTE_CONFIG) out"
+        )
+    return embedded()
 
 
 async def _check_redis(config: Config, *, needs_map: bool) -> None:
@@ -153,7 +164,7 @@ def _interrupted(run: Run) -> None:
         run.screen.aside(f"{plural(len(waiting), 'tenant')} not begun")
     if left or waiting:
         run.screen.aside("this goes on:")
-        run.screen.aside(f"  {shlex.join(['shardroute', *sys.argv[1:]])}", copied=True)
+        run.screen.aside(f"  {caller().typed}", copied=True)
 
 
 def _standings(run: Run, tenants: list[str]) -> list[TenantStatus]:
