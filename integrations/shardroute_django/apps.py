@@ -13,6 +13,6 @@ class ShardrouteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks
+        from .checks import register_all
 
-        checks.register_all()
+        register_all()

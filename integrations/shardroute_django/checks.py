@@ -47,7 +47,8 @@ def setting(**_: Any) -> list[CheckMessage]:
         ("E004", lambda: conf.known(raw)),
         *(("E005", partial(conf.seconds, raw, key)) for key in conf.SECONDS if key in raw),
     ]
-    return [_error(number, error) for number, part in parts if (error := _failure(part)) is not None]
+    failures = [(number, _failure(part)) for number, part in parts]
+    return [_error(number, failure) for number, failure in failures if failure is not None]
 
 
 def middleware(**_: Any) -> list[CheckMessage]:
@@ -68,7 +69,7 @@ def trust(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"{conf.NAME}['RESOLVER'] believes a header: whoever can send one can be any tenant.",
-            hint="For trusted networks only. Demand that something proven agrees: Header(…) & Attribute('user.tenant').",
+            hint="For trusted networks only. Demand that something proven agrees: Header(…) & Attribute('user.slug').",
             id="shardroute_django.W001",
         )
     ]

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     help = (
         "Moves tenants between vector database clusters. The same as the script `shardroute`; see its --help."
     )
-    requires_system_checks: Sequence[str] = ()
+    requires_system_checks = ()
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Everything is the script's to parse, but for what Django has used up before: --settings, --pythonpath."""
