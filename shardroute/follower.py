@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from .config import ControlConfig
@@ -16,7 +16,7 @@ from .control import ControlPlane, SessionInfo, new_session_id
 from .control.sessions import Heartbeat
 from .errors import ControlPlaneUnavailable, MapLost
 from .rules import margin
-from .shardmap import MissedChange
+from .shardmap import MapChange, MissedChange
 from .view import View
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,11 @@ class Follower:
     # -- the change stream -----------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        changes = await self._plane.maps.changes_after(self._view.map.version, wait=_STREAM_WAIT)
+        asked = self._view.clock()
+        await self._advance(await self._plane.maps.changes_after(self._view.map.version, wait=_STREAM_WAIT))
+        self._view.confirmed = asked
+
+    async def _advance(self, changes: Sequence[MapChange]) -> None:
         if not changes:
             return
         try:

@@ -101,6 +101,12 @@ class Router:
         return view.failure is None and view.lease.holds(view.clock())
 
     @property
+    def map_age(self) -> float:
+        """Seconds since Redis was last asked for changes of the map and answered: one or two while all is well."""
+        view = self._open.view
+        return view.clock() - view.confirmed
+
+    @property
     def _open(self) -> _Running:
         if self._running is None:
             raise ShardrouteError("the router is not open: use it inside `async with Router.from_config(…)`")

@@ -19,13 +19,14 @@ InFlight = tuple[str, int]
 
 
 class View:
-    """The state that all requests of a router share."""
+    """The state that all requests of a router share. `confirmed`: when Redis last said that the map is current."""
 
     def __init__(self, migration: Migration, shard_map: ShardMap, clock: Callable[[], float] = clock) -> None:
         self.migration = migration
         self.map = shard_map
         self.lease = Lease()
         self.clock = clock
+        self.confirmed = clock()
         self.failure: Exception | None = None
         self._closing = False
         self._in_flight: dict[InFlight, int] = {}

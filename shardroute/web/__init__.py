@@ -1,6 +1,6 @@
 """What web frameworks have in common: whose request it is, and how an error is answered. Pure."""
 
-from .answers import Problem, problem
+from .answers import Problem, for_log, problem
 from .resolvers import AllAgree, Asked, Attribute, Claim, FirstOf, Header, PathSegment, Resolver, Subdomain
 from .resolving import resolved
 
@@ -15,6 +15,7 @@ __all__ = [
     "Problem",
     "Resolver",
     "Subdomain",
+    "for_log",
     "problem",
     "resolved",
 ]

@@ -9,13 +9,16 @@ from typing import Any
 
 from ..errors import (
     ClusterRejected,
+    ClusterUnavailable,
     EncoderMismatch,
+    EncoderUnavailable,
     InvalidInput,
     InvalidTenant,
     MapLost,
     ShardrouteError,
     Unavailable,
     VerbRefused,
+    VerificationFailed,
 )
 
 _STATUS: tuple[tuple[type[ShardrouteError], HTTPStatus], ...] = (
@@ -38,6 +41,15 @@ _WORDS = {
     HTTPStatus.BAD_GATEWAY: "a cluster refused the request",
     HTTPStatus.INTERNAL_SERVER_ERROR: "internal error",
 }
+
+_QUOTING = (
+    ClusterRejected,
+    ClusterUnavailable,
+    EncoderMismatch,
+    EncoderUnavailable,
+    VerificationFailed,
+)
+"""Errors whose words may be those of others, who quote what they were sent."""
 
 _RETRY_AFTER = 1.0
 """Seconds, where a retryable error does not know."""
@@ -66,3 +78,13 @@ def problem(error: ShardrouteError) -> Problem:
         seconds = _RETRY_AFTER if error.retry_after is None else error.retry_after
         headers["Retry-After"] = str(max(1, math.ceil(seconds)))  # whole seconds: RFC 9110, 10.2.3
     return Problem(int(status), headers, document)
+
+
+def for_log(error: ShardrouteError) -> str:
+    """How `error` is told to an operator: what happened and where, without what a tenant wrote or asked."""
+    name = type(error).__name__
+    if not isinstance(error, _QUOTING):
+        return f"{name}: {error}"
+    where = getattr(error, "cluster", None) or getattr(error, "encoder", None)
+    cause = error.__cause__
+    return "".join((name, f" of {where!r}" if where else "", f", by {type(cause).__name__}" if cause else ""))

@@ -11,12 +11,21 @@ from collections.abc import Callable, Collection
 import pytest
 
 from shardroute.control import ControlPlane, SessionState
-from shardroute.phases import Side
+from shardroute.phases import Phase, Side
 from tests.cli.conftest import Deployment
 from tests.cli.conftest import deployment as deployment  # fixtures
 from tests.cli.conftest import servers as servers
 
-__all__ = ["Deployment", "deployed", "deployment", "servers", "sessions", "sessions_when", "workers"]
+__all__ = [
+    "Deployment",
+    "deployed",
+    "deployment",
+    "phase_reached",
+    "servers",
+    "sessions",
+    "sessions_when",
+    "workers",
+]
 
 _PATIENCE = 30.0  # seconds
 _LOOK = 0.05  # seconds between two looks at what is in Redis
@@ -46,6 +55,18 @@ async def sessions_when(
             while not fits(found := await plane.sessions.all()):  # noqa: ASYNC110 - it is in Redis
                 await asyncio.sleep(_LOOK)
             return found
+    finally:
+        await plane.aclose()
+
+
+async def phase_reached(deployment: Deployment, tenant: str, phase: Phase) -> None:
+    """Returns as soon as the map has the tenant in this phase. Raises TimeoutError."""
+    config = deployment.config
+    plane = ControlPlane.open(config.control)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while config.route.standing(await plane.map_for(config), tenant).phase is not phase:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(_LOOK)
     finally:
         await plane.aclose()
 

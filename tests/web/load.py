@@ -97,6 +97,22 @@ class Load:
         self._versions = itertools.count(1)
         self._progress = asyncio.Event()
 
+    async def fill(self, config: Config) -> None:
+        """Writes every id once, through a router, so that a move has something to copy."""
+        async with Router(config) as router:
+            for tenant in self._tenants:
+                began = time.monotonic()
+                versions = {record_id: next(self._versions) for record_id in self._ids_of(tenant)}
+                await router.tenant(tenant).upsert(
+                    Record(record_id, _vector(version), _metadata(tenant, version))
+                    for record_id, version in versions.items()
+                )
+                ended = time.monotonic()
+                self.seen.attempts += [
+                    Attempt(Key(tenant, record_id), Verb.UPSERT, version, began, ended)
+                    for record_id, version in versions.items()
+                ]
+
     @asynccontextmanager
     async def flowing(self) -> AsyncIterator[Seen]:
         """Load while the block runs; afterwards every request has ended."""
