@@ -1,0 +1,52 @@
+"""What rules see of an ASGI scope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from shardroute_fastapi.asked import ScopeAsked
+
+from shardroute.web import Attribute, Header, PathSegment, Subdomain
+
+
+def asked(path: str = "/", *headers: tuple[bytes, bytes], **scope: Any) -> ScopeAsked:
+    return ScopeAsked({"type": "http", "path": path, "headers": list(headers), **scope})
+
+
+def test_a_header_is_found_by_a_name_in_any_case() -> None:
+    assert Header("X-TENANT")(asked("/", (b"x-tenant", b"acme"))) == "acme"
+
+
+def test_a_header_that_comes_twice_says_something_only_if_it_says_the_same() -> None:
+    same, other = (b"x-tenant", b"acme"), (b"x-tenant", b"globex")
+    assert Header("X-Tenant")(asked("/", same, same)) == "acme"
+    assert Header("X-Tenant")(asked("/", same, other)) is None
+
+
+def test_without_a_host_there_is_no_subdomain() -> None:
+    rule = Subdomain("example.com")
+    assert rule(asked("/")) is None
+    assert rule(asked("/", (b"host", b"acme.example.com:8000"))) == "acme"
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "tenant"),
+    [
+        ("/t/acme/search", "", "acme"),
+        ("/api/t/acme/search", "/api", "acme"),
+        ("/api/t/acme/search", "/api/", "acme"),
+        ("/api/t/acme/search", "", None),
+        ("/apiary/t/acme", "/api", None),
+        ("/t/acme", "/api", "acme"),  # a proxy that has taken its own part away already
+    ],
+)
+def test_a_path_is_as_the_application_knows_it(path: str, root: str, tenant: str | None) -> None:
+    assert PathSegment("/t")(asked(path, root_path=root)) == tenant
+
+
+def test_roots_are_what_other_middleware_has_left_in_the_scope() -> None:
+    scope = {"session": {"tenant": "acme"}, "state": {"organisation": {"slug": "globex"}}}
+    assert Attribute("session.tenant")(asked("/", **scope)) == "acme"
+    assert Attribute("state.organisation.slug")(asked("/", **scope)) == "globex"
+    assert Attribute("user.tenant")(asked("/", **scope)) is None
