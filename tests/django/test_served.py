@@ -41,11 +41,19 @@ async def moved(deployed: Deployment, *verbs: str) -> None:
 
 async def awake(server: Served, deployed: Deployment, *, but: Collection[int] = ()) -> list[int]:
     """The workers, as soon as each has a router; none of them is in `but`."""
-    async with asyncio.TaskGroup() as group:
-        knocking = group.create_task(_knock(server.url))
-        found = await workers(deployed, 2, but=but)
-        knocking.cancel()
-    return found
+    async with knocking(server.url):
+        return await workers(deployed, 2, but=but)
+
+
+@asynccontextmanager
+async def knocking(url: str) -> AsyncIterator[None]:
+    """Requests by new connections while the block runs."""
+    task = asyncio.create_task(_knock(url))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _knock(url: str) -> None:
