@@ -6,10 +6,10 @@ PYTHONS := python3.13 python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench model clean
+.PHONY: help demo test lint types bench model example-fastapi clean
 
 help:  ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: $(READY)  ## move tenants between two clusters on this machine, under traffic
 	@$(BIN)/python -m shardroute.demo
@@ -28,10 +28,14 @@ types: $(READY)  ## strict types
 bench: $(READY)  ## what routing and shadows add, and how fast a copy is; needs a quiet machine
 	@$(BIN)/python -m benchmarks.routing
 	@$(BIN)/python -m benchmarks.shadow
+	@$(BIN)/python -m benchmarks.middleware
 	@$(BIN)/python -m benchmarks.copy
 
 model: $(READY)  ## every interleaving of a small world, with each rule left out in turn
 	@$(BIN)/python -m tests.model
+
+example-fastapi: $(READY)  ## a search engine for two companies, to move while you search
+	@PYTHONPATH=examples $(BIN)/python -m fastapi_search
 
 clean:  ## remove what was made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -31,7 +31,7 @@ _FLAGS = (
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE *.localhost",  # which is this machine, by definition
     "--remote-debugging-pipe",
 )
 # The browser reads commands from descriptor 3 and writes to 4.
@@ -63,15 +63,24 @@ class Chromium:
         for domain in ("Page", "Network", "Runtime", "Log"):
             self._call(f"{domain}.enable")
 
-    def open(self, path: Path, *, width: int = 1200, dark: bool = False) -> None:
-        """Shows a file, and waits until all of it is there. `width`: of the screen, in pixels."""
+    def open(self, place: Path | str, *, width: int = 1200, dark: bool = False) -> None:
+        """Shows a file, or an address, and waits until all of it is there. `width`: of the screen, in pixels."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
         self._events.clear()
-        self._call("Page.navigate", url=path.as_uri())
+        self._call("Page.navigate", url=place if isinstance(place, str) else place.as_uri())
+        self._until_loaded()
+
+    def follow(self, expression: str) -> None:
+        """Does what leads to another page, such as a click, and waits until all of that is there."""
+        self._events.clear()
+        self.value(expression)
+        self._until_loaded()
+
+    def _until_loaded(self) -> None:
         while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             self._events.append(self._message())
 
@@ -88,8 +97,8 @@ class Chromium:
         return [str(event["params"]["entry"]["text"]) for event in told]
 
     def value(self, expression: str) -> Any:
-        """Of an expression in JavaScript, in the page."""
-        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Of an expression in JavaScript, in the page. A promise is waited for."""
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

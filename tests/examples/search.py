@@ -1,0 +1,87 @@
+"""`examples/fastapi_search`, started as a reader of its README starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.web.served import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Search:
+    """The running application. `hint`: what it printed for its reader."""
+
+    port: int
+    hint: str
+
+    def url(self, tenant: str) -> str:
+        return f"http://{tenant}.localhost:{self.port}"
+
+    def client(self, tenant: str) -> httpx.Client:
+        """As a browser that knows what *.localhost is."""
+        return httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"Host": f"{tenant}.localhost:{self.port}"},
+            timeout=20,
+            trust_env=False,
+        )
+
+    def script(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`shardroute` with the configuration that the hint names."""
+        [config] = re.findall(r"SHARDROUTE_CONFIG=(\S+)", self.hint)
+        return subprocess.run(
+            [sys.executable, "-m", "shardroute.cli", *arguments],
+            env={**os.environ, "SHARDROUTE_CONFIG": config},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+
+@contextmanager
+def running() -> Iterator[Search]:
+    """Started, and ended by Ctrl-C, which all of its processes get. It must end in order, and silently."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastapi_search", "--port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "examples")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield Search(port, _hint(process))
+            os.killpg(process.pid, signal.SIGINT)
+            rest, _ = process.communicate(timeout=30)
+            assert (process.returncode, rest) == (0, "")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+
+
+def _hint(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            process.stdout.readline()  # the empty line after it
+            return "".join(lines)
+    raise AssertionError(f"it ended with {process.wait()}:\n{''.join(lines)}")
