@@ -56,6 +56,10 @@ class InvalidFilter(InvalidInput):
         self.path = path
 
 
+class NotCovered(ShardrouteError):
+    """A facade was asked for what its vendor's client can do and the facade cannot; the message names the call."""
+
+
 class ConfigError(ShardrouteError):
     """The configuration does not make sense; the message names the key."""
 

@@ -14,6 +14,7 @@ as absent for `$exists`; an empty `$in` matches nothing.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from reprlib import repr as shown
@@ -72,15 +73,20 @@ class Not:
 
 
 Filter: TypeAlias = Equals | Range | Exists | All | AnyOf | Not
+FilterLike: TypeAlias = Mapping[str, Any] | Filter
+"""A dict in the dialect, or what it stands for."""
 
 MAX_DEPTH = 32
+_NOTHING = {"_": {"$in": []}}
 
 
 def parse(raw: object) -> Filter | None:
     """The filter of a dict in the dialect; None for None or an empty dict (everything matches).
 
-    Raises InvalidFilter with the path of what is wrong.
+    A `Filter` is returned as it is. Raises InvalidFilter with the path of what is wrong.
     """
+    if isinstance(raw, Filter):
+        return raw
     if raw is None or (isinstance(raw, Mapping) and not raw):
         return None
     return _parse_object(raw, "", 0)
@@ -182,6 +188,32 @@ _COMBINERS: dict[str, Callable[[object, str, int], Filter]] = {
     "$or": lambda value, path, depth: AnyOf(_parse_list(value, path, depth)),
     "$not": lambda value, path, depth: Not(_parse_object(value, path, depth)),
 }
+
+
+def as_raw(condition: FilterLike | None) -> Mapping[str, Any] | None:
+    """The dict that stands for a filter; None for None.
+
+    The dialect has no one operator for two bounds: of a list of numbers, two elements may meet them then.
+    """
+    match condition:
+        case None:
+            return None
+        case Equals(field, values):
+            return {field: {"$in": list(values)}}
+        case Range(field, gt, gte, lt, lte):
+            bounds = {"$gt": gt, "$gte": gte, "$lt": lt, "$lte": lte}
+            given = {operator: bound for operator, bound in bounds.items() if bound is not None}
+            return {field: given or {"$gte": -sys.float_info.max}}  # without bounds: any number
+        case Exists(field):
+            return {field: {"$exists": True}}
+        case All(parts):
+            return {"$and": list(map(as_raw, parts))} if parts else {"$not": _NOTHING}
+        case AnyOf(parts):
+            return {"$or": list(map(as_raw, parts))} if parts else _NOTHING
+        case Not(part):
+            return {"$not": as_raw(part)}
+        case _:
+            return condition
 
 
 def matches(condition: Filter | None, metadata: Mapping[str, Any]) -> bool:

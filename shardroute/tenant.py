@@ -11,15 +11,17 @@ from typing import Any, TypeVar
 from . import filters
 from .encoding import Encoding
 from .errors import InvalidFilter, InvalidInput, Unavailable
+from .filters import Filter, FilterLike
 from .operations import Delete, Operation, Update, Upsert
 from .phases import Phase, Side
-from .ports import Change
+from .ports import Change, Cursor, Page
 from .questions import Lookup, Search
 from .reads import Reader
 from .recording import Recorder
 from .records import (
     EMPTY,
     Match,
+    Metric,
     Query,
     Record,
     SparseVector,
@@ -28,7 +30,7 @@ from .records import (
     check_dimension,
     check_id,
 )
-from .routing import Route, Sides
+from .routing import Route, Sides, Target
 from .shardmap import ShardMap
 from .view import View
 from .writes import Writer
@@ -75,6 +77,11 @@ class Tenant:
         """Where the tenant stands, by this process's map."""
         return self._route().standing.phase
 
+    @property
+    def metric(self) -> Metric:
+        """What the scores of its matches are."""
+        return self._route().primary.place.metric
+
     def _route(self) -> Route:
         cached, current = self._cached, self._view.map
         if cached.shard_map is not current:
@@ -112,7 +119,7 @@ class Tenant:
         self,
         id: str | None = None,  # noqa: A002 - the field's name in every vendor's API
         *,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - as above
+        filter: FilterLike | None = None,  # noqa: A002 - as above
         metadata: Mapping[str, Any] | None = None,
         vector: VectorLike | None = None,
         sparse_vector: SparseVector | None = None,
@@ -140,7 +147,7 @@ class Tenant:
         self,
         ids: Iterable[str] | None = None,
         *,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
+        filter: FilterLike | None = None,  # noqa: A002 - the field's name in every vendor's API
         timeout: float | None = None,
     ) -> None:
         """Deletes by id, or what matches `filter` on the primary at this moment. Unknown ids are passed over.
@@ -159,7 +166,7 @@ class Tenant:
         return min([int(getattr(target.store.limits, limit)) for target in self._route().targets])
 
     async def _chosen(
-        self, ids: Sequence[str] | None, condition: Mapping[str, Any] | None, timeout: float | None
+        self, ids: Sequence[str] | None, condition: FilterLike | None, timeout: float | None
     ) -> AsyncIterator[Sequence[str]]:
         """The ids to write, in batches: those given, or those that match on the primary."""
         if (ids is None) == (condition is None):
@@ -170,7 +177,7 @@ class Tenant:
         for batch in _batches(list(dict.fromkeys(map(check_id, ids))), largest):
             yield batch
 
-    async def _matching(self, condition: Mapping[str, Any] | None, timeout: float | None) -> list[str]:
+    async def _matching(self, condition: FilterLike | None, timeout: float | None) -> list[str]:
         if filters.parse(condition) is None:
             raise InvalidFilter(
                 "an empty filter would match every record; name the ids, or purge the tenant", path=""
@@ -192,7 +199,7 @@ class Tenant:
         *,
         text: str | None = None,
         top_k: int = 10,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
+        filter: FilterLike | None = None,  # noqa: A002 - the field's name in every vendor's API
         sparse_vector: SparseVector | None = None,
         include_metadata: bool = True,
         include_vector: bool = False,
@@ -220,7 +227,7 @@ class Tenant:
             text,
         )
         if self._recorder is not None:
-            self._recorder.offer(self.name, query, filter)
+            self._recorder.offer(self.name, query, filters.as_raw(filter))
         if route.secondary is None:
             call = self._reader.read("query", route, route.primary.store.query(place, query))
         else:
@@ -251,7 +258,7 @@ class Tenant:
     async def count(
         self,
         *,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
+        filter: FilterLike | None = None,  # noqa: A002 - the field's name in every vendor's API
         timeout: float | None = None,
     ) -> int:
         """How many records there are, or match."""
@@ -263,7 +270,7 @@ class Tenant:
     async def scan(
         self,
         *,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the field's name in every vendor's API
+        filter: FilterLike | None = None,  # noqa: A002 - the field's name in every vendor's API
         vectors: bool = True,
     ) -> AsyncIterator[Record]:
         """Every record, in an order of the cluster's own. Not a snapshot: writes meanwhile may or may not show.
@@ -272,29 +279,50 @@ class Tenant:
         it ends in Unavailable (retryable): begin it again.
         """
         first = self._route()
-        side, cursor = first.primary.side, None
+        target, cursor = first.primary, None
         condition = self._condition(first, filter)
-        target = first.primary
         while True:
-            route = self._route()
-            if not route.held and side not in [one.side for one in route.targets]:
-                raise Unavailable(
-                    f"tenant {self.name!r} has left cluster {target.store.name!r}; begin the scan again"
-                )
-            page = await self._reader.read(
-                "scan",
-                route,
-                target.store.scan(
-                    target.place, cursor=cursor, limit=_SCAN_PAGE, condition=condition, vectors=vectors
-                ),
-            )
+            page = await self._page(target, cursor, _SCAN_PAGE, condition, vectors=vectors)
             for record in page.records:
                 yield record
             if (cursor := page.cursor) is None:
                 return
 
+    async def page(
+        self,
+        cursor: str | None = None,
+        *,
+        limit: int = _SCAN_PAGE,
+        filter: FilterLike | None = None,  # noqa: A002 - the field's name in every vendor's API
+        vectors: bool = True,
+        timeout: float | None = None,
+    ) -> Page:
+        """A scan page by page: `limit` records at most, and the cursor of the next page, None on the last.
+
+        A page may be short, or empty, before the last one. A cursor is text that any process can go on from; like a
+        scan it stays on its cluster, and ends in Unavailable (retryable) once the tenant has left that.
+        """
+        if limit < 1:
+            raise InvalidInput(f"limit is {limit}; it must be 1 or more")
+        route = self._route()
+        side, inner = (route.primary.side, None) if cursor is None else _side_of(cursor)
+        target, condition = self._sides[side], self._condition(route, filter)
+        largest = min(limit, target.store.limits.scan_records)
+        call = self._page(target, inner, largest, condition, vectors=vectors)
+        page = await (call if timeout is None else _within(call, timeout))
+        return Page(page.records, None if page.cursor is None else f"{side}:{page.cursor}")
+
+    async def _page(
+        self, target: Target, cursor: Cursor | None, limit: int, condition: Filter | None, *, vectors: bool
+    ) -> Page:
+        route, store = self._route(), target.store
+        if not route.held and target.side not in [one.side for one in route.targets]:
+            raise Unavailable(f"tenant {self.name!r} has left cluster {store.name!r}; begin the scan again")
+        call = store.scan(target.place, cursor=cursor, limit=limit, condition=condition, vectors=vectors)
+        return await self._reader.read("scan", route, call)
+
     @staticmethod
-    def _condition(route: Route, raw: Mapping[str, Any] | None) -> filters.Filter | None:
+    def _condition(route: Route, raw: FilterLike | None) -> Filter | None:
         """The filter, if all clusters that the tenant is on can evaluate it."""
         condition = None if raw is None else filters.parse(raw)
         if condition is not None:
@@ -305,6 +333,13 @@ class Tenant:
                         f"cluster {target.store.name!r} cannot evaluate it: {reason}", path=""
                     )
         return condition
+
+
+def _side_of(cursor: str) -> tuple[Side, Cursor]:
+    side, colon, inner = cursor.partition(":")
+    if not colon or side not in set(Side):
+        raise InvalidInput(f"cursor {cursor[:40]!r} was not given out by `page`")
+    return Side(side), inner
 
 
 async def _asked(
