@@ -9,7 +9,7 @@ from shardroute.web import Header
 
 SECRET_KEY = "nothing secret is kept here"
 DEBUG = False
-ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver", ".example.com"]
+ALLOWED_HOSTS = [".localhost", "127.0.0.1", "testserver", ".example.com"]
 USE_TZ = True
 ROOT_URLCONF = "tests.django.urls"
 STATIC_URL = "/static/"

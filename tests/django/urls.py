@@ -9,6 +9,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("ready", views.ready),
     path("untouched", views.untouched),
+    path("favicon.ico", views.untouched),
     path("docs/<name>", views.doc),
     path("search", views.search),
     path("about", views.about),
