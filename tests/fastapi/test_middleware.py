@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from anyio import from_thread
 from fastapi import FastAPI, WebSocket
 from shardroute_fastapi import (
     EXCEPTION_HANDLERS,
@@ -134,15 +135,17 @@ async def test_requests_at_the_same_time_have_their_own_tenants(world: World) ->
     assert [answer.json() for answer in answers] == names
 
 
-async def test_a_thread_that_serves_a_request_knows_its_tenant(world: World) -> None:
+async def test_a_thread_that_serves_a_request_knows_its_tenant_and_may_write_to_it(world: World) -> None:
     app = application(world)
 
     @app.get("/threaded")
-    def threaded() -> str:
-        return current_tenant().name
+    def threaded(tenant: TenantDep) -> list[str]:
+        assert tenant is current_tenant()
+        from_thread.run(tenant.upsert, [record("1")])
+        return list(from_thread.run(tenant.fetch, ["1"]))
 
     async with asking(app, headers=ACME) as client:
-        assert (await client.get("/threaded")).json() == "acme"
+        assert (await client.get("/threaded")).json() == ["1"]
 
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
