@@ -12,7 +12,7 @@ from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from shardroute.errors import ShardrouteError
-from shardroute.web import Problem, problem
+from shardroute.web import Problem, for_log, problem
 
 from .tenants import Vectors
 from .whose import Requested
@@ -47,7 +47,8 @@ class ShardrouteMiddleware:
 
 
 def answered(request: HttpRequest, error: ShardrouteError) -> HttpResponse:
-    """As `shardroute.web.problem` says: JSON, or plain words for browsers. What is wrong inside goes to the log."""
+    """As `shardroute.web.problem` says: JSON, or plain words for browsers. What is wrong inside goes to the log,
+    without what a tenant wrote or asked."""
     found = problem(error)
     if found.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _tell(request, error, found.status)
@@ -60,8 +61,8 @@ def _tell(request: HttpRequest, error: ShardrouteError, status: int) -> None:
     if mistake:
         got_request_exception.send(sender=ShardrouteMiddleware, request=request)
     log.error(
-        "%s %s: %s",
-        *(request.method, request.path, error),
+        "%s %r: %d, %s",
+        *(request.method, request.path, status, for_log(error)),
         exc_info=error if mistake else None,
         extra={"status_code": status, "request": request},
     )

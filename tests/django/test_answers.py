@@ -14,6 +14,7 @@ from django.test import Client, RequestFactory
 from shardroute_django.middleware import ShardrouteMiddleware
 
 from shardroute import ClusterUnavailable, ConfigError, InvalidFilter, ShardrouteError
+from shardroute.web import for_log
 from tests.cli.conftest import Servers
 
 from .conftest import Project
@@ -71,7 +72,7 @@ def test_what_is_wrong_inside_is_logged_and_only_mistakes_are_signalled(
     assert (found.status_code, str(error) in found.content.decode()) == (status, False)
     [record] = caplog.records
     assert (record.levelno, bool(record.exc_info)) == (logging.ERROR, traced)
-    assert record.getMessage() == f"GET /docs/one: {error}"
+    assert record.getMessage() == f"GET '/docs/one': {status}, {for_log(error)}"
     assert bool(signalled) is traced
 
 
