@@ -6,7 +6,7 @@ PYTHONS := python3.13 python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench model example-fastapi clean
+.PHONY: help demo test lint types bench model example-fastapi example-django clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -36,6 +36,9 @@ model: $(READY)  ## every interleaving of a small world, with each rule left out
 
 example-fastapi: $(READY)  ## a search engine for two companies, to move while you search
 	@PYTHONPATH=examples $(BIN)/python -m fastapi_search
+
+example-django: $(READY)  ## the same on Django, with its admin
+	@PYTHONPATH=examples $(BIN)/python -m django_search
 
 clean:  ## remove what was made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

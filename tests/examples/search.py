@@ -53,11 +53,11 @@ class Search:
 
 
 @contextmanager
-def running() -> Iterator[Search]:
+def running(module: str = "fastapi_search") -> Iterator[Search]:
     """Started, and ended by Ctrl-C, which all of its processes get. It must end in order, and silently."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "fastapi_search", "--port", str(port)],
+        [sys.executable, "-m", module, "--port", str(port)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT / "examples")},
         stdout=subprocess.PIPE,
