@@ -14,10 +14,12 @@ from tests.web.served import free_port
 from .managing import environment
 from .test_served import knocking
 
+_FORKS = "ignore:This process:DeprecationWarning"  # with a thread beside it: what happens then is what is tested
+
 
 async def test_a_child_has_a_router_and_a_session_of_its_own(deployed: Deployment) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error::ResourceWarning", "-m", "tests.django.forking"),
+        *(sys.executable, "-W", "error::ResourceWarning", "-W", _FORKS, "-m", "tests.django.forking"),
         env=environment(deployed),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
