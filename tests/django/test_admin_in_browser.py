@@ -30,6 +30,7 @@ __all__ = ["browser"]
 WIDE, NARROW = 1280, 420
 COPIED = 1500  # records of the tenant that moves
 PAGE = "/admin/shardroute_django/tenant/"
+RESULTS = "document.querySelector('.results')"
 AGREED = Agreement(10, 1.0, 1.0, 1.0, None, 0.0, 0)
 DIFFERED = Agreement(10, 0.0, 0.0, 0.0, 1, 0.1, 0)
 
@@ -125,6 +126,7 @@ def test_a_tenant_is_moved_by_a_click_and_its_progress_watched(
     )
     assert browser.value(f"{row('initech')}.dataset.phase") == "DUAL_OLD"
     assert browser.value(f"[...{row('initech')}.querySelectorAll('[data-verb]')].every(verb => verb.hidden)")
+    assert browser.value(f"{RESULTS}.scrollWidth - {RESULTS}.clientWidth") == 0
     browser.picture(pictures / "django-admin-moving.png")
     until(browser, f"{row('initech')}.dataset.phase === 'DUAL_NEW'")
     until(browser, f"{row('initech')}.textContent.includes('migrate done')")

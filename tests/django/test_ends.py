@@ -14,7 +14,9 @@ from tests.web.served import free_port
 from .managing import environment
 from .test_served import knocking
 
-_FORKS = "ignore:This process:DeprecationWarning"  # with a thread beside it: what happens then is what is tested
+_FORKS = (
+    "ignore:This process:DeprecationWarning"  # with a thread beside it: what happens then is what is tested
+)
 
 
 async def test_a_child_has_a_router_and_a_session_of_its_own(deployed: Deployment) -> None:
