@@ -1,10 +1,11 @@
 """How fast a tenant is copied, against the vendor's own client in the same run, and in how much memory.
 
-python -m benchmarks.copy [--records N] [--full]
+python -m benchmarks.copy [--records N] [--full] [--servers OLD NEW]
 
 A copy reads and writes; its measure is the slower of a raw scan and a raw upsert, each at its best batch size,
 with as many requests under way as the copy has. Raw and copy alternate; figures are medians of rounds.
-The servers are processes beside this one: on few cores they compete with it for time.
+The servers are processes beside this one: on few cores they compete with it for time. `--servers` takes the URLs of two
+real ones instead; the collection of this benchmark is deleted there.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from qdrant_client import models
+from qdrant_client import AsyncQdrantClient, models
 
 from shardroute import Config
 from shardroute.embedded import embedded_redis
@@ -104,15 +107,22 @@ def _point(point: models.Record) -> models.PointStruct:
     return models.PointStruct.model_construct(id=point.id, vector=point.vector, payload=point.payload)
 
 
-async def with_servers(records: int, rounds: int) -> tuple[list[Round], tuple[int, int]]:
-    async with embedded_redis() as redis, QdrantProcess() as old, QdrantProcess() as new:
-        return await rates(Servers(redis.url, old.url, new.url), records, rounds)
+@asynccontextmanager
+async def served(urls: Sequence[str]) -> AsyncIterator[Servers]:
+    """Redis and two clusters without our collection: those at the URLs, or two that are started here."""
+    async with embedded_redis() as redis, AsyncExitStack() as stack:
+        if not urls:
+            urls = [(await stack.enter_async_context(QdrantProcess())).url for _ in range(2)]
+        for url in urls:
+            client = AsyncQdrantClient(url=url, timeout=60, check_compatibility=False)
+            await client.delete_collection(COLLECTION)
+            await client.close()
+        yield Servers(redis.url, *urls)
 
 
-async def memory(records: int) -> Migrated:
-    """A migration of so many records by a fresh process between fresh servers."""
-    async with embedded_redis() as redis, QdrantProcess() as old, QdrantProcess() as new:
-        servers = Servers(redis.url, old.url, new.url)
+async def memory(records: int, urls: Sequence[str]) -> Migrated:
+    """A migration of so many records by a fresh process."""
+    async with served(urls) as servers:
         await load(Config.from_dict(servers.raw("loading")), records)
         return await migrate_apart(servers.raw("memory"))
 
@@ -145,10 +155,11 @@ def _show_memory(runs: list[Migrated]) -> float:
     return runs[-1].peak_mb / runs[0].peak_mb
 
 
-async def main(records: int, rounds: int, sizes: tuple[int, ...]) -> None:
-    found, best = await with_servers(records, rounds)
+async def main(records: int, rounds: int, sizes: tuple[int, ...], urls: Sequence[str]) -> None:
+    async with served(urls) as servers:
+        found, best = await rates(servers, records, rounds)
     _show_rates(found, best, records)
-    growth = _show_memory([await memory(size) for size in sizes])
+    growth = _show_memory([await memory(size, urls) for size in sizes])
     figures = [
         Figure(
             "copy, share of the slower raw rate", median(e.share for e in found), "", RATE_GOAL, most=False
@@ -168,5 +179,8 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=int, default=RECORDS, help="default %(default)s")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="default %(default)s")
     parser.add_argument("--full", action="store_true", help=f"memory at {FULL_SIZES[1]:,} records")
+    parser.add_argument(
+        "--servers", nargs=2, metavar=("OLD", "NEW"), default=(), help="URLs of Qdrant servers"
+    )
     given = parser.parse_args()
-    asyncio.run(main(given.records, given.rounds, FULL_SIZES if given.full else SIZES))
+    asyncio.run(main(given.records, given.rounds, FULL_SIZES if given.full else SIZES, given.servers))

@@ -26,7 +26,7 @@ from .raw import Speed, Watch
 
 DIMENSION = 256
 TENANT = "acme"
-COLLECTION = "docs"
+COLLECTION = "shardroute_benchmark"
 _BATCH = 500
 
 

@@ -86,13 +86,8 @@ async def scan(source: Side, size: int, most: int) -> Speed:
 
 
 async def upsert(target: Side, held: Sequence[models.PointStruct], size: int, concurrency: int) -> Speed:
-    """Upserts into a collection of their own, `concurrency` requests under way."""
-    collection = f"raw-{uuid4().hex}"
-    config = (await target.client.get_collection(target.collection)).config.params.vectors
-    await target.client.create_collection(collection, vectors_config=config)
-    await target.client.count(
-        collection, target.own
-    )  # a filter: the server indexes the field, as for the copy
+    """Upserts into a collection of their own, made as the copy's is; `concurrency` requests under way."""
+    collection = await _made_like(target)
     batches = iter([held[start : start + size] for start in range(0, len(held), size)])
 
     async def worker() -> None:
@@ -104,6 +99,24 @@ async def upsert(target: Side, held: Sequence[models.PointStruct], size: int, co
     speed = watch.speed(len(held))
     await target.client.delete_collection(collection)
     return speed
+
+
+async def _made_like(target: Side) -> str:
+    """An empty collection with the same vectors, graph and index on the tenant's field: as much work for the server."""
+    client, collection = target.client, f"raw-{uuid4().hex}"
+    info = await client.get_collection(target.collection)
+    graph = info.config.hnsw_config
+    await client.create_collection(
+        collection,
+        vectors_config=info.config.params.vectors,
+        hnsw_config=models.HnswConfigDiff(m=graph.m, payload_m=graph.payload_m),
+    )
+    tenant = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
+    await client.create_payload_index(collection, "tenant", tenant, wait=True)
+    await client.count(
+        collection, target.own
+    )  # a filter: here the test server indexes the field, as for the copy
+    return collection
 
 
 async def best(run: Callable[[int], Awaitable[Speed]]) -> int:

@@ -12,7 +12,7 @@ from ..records import Query
 from ..topology import Place
 from .qdrant_errors import About, QdrantRejected, request
 from .qdrant_filters import json_key
-from .qdrant_json import upsert_body
+from .qdrant_json import exact, read_body, upsert_body
 from .qdrant_points import (
     Point,
     PointId,
@@ -47,6 +47,9 @@ class Requests:
         options = client.init_options
         self.local = options["location"] == ":memory:" or options["path"] is not None
         self._rest = not self.local and not options["prefer_grpc"]
+        self._reads = cast(
+            models.ReadConsistency, consistency
+        )  # None as well, whatever the type of their argument
 
     async def upsert(
         self, place: Place, batch: Sequence[Point], own: models.Filter | None, insert_only: bool
@@ -93,14 +96,31 @@ class Requests:
             )
 
     async def query(self, place: Place, query: Query, own: models.Filter | None) -> list[models.ScoredPoint]:
+        payload = wanted_payload(place, query.include_metadata)
+        vectors = wanted_vectors(place, query.include_vector)
         async with request(self._cluster, self._timeout):
+            if self._rest:
+                body = read_body(
+                    own,
+                    **_search_json(place, query, own),
+                    limit=query.top_k,
+                    with_payload=payload,
+                    with_vector=vectors,
+                    shard_key=shard_key(place),
+                )
+                answer = await self._client.http.search_api.query_points(
+                    collection_name=place.collection,
+                    consistency=self._reads,
+                    query_request=cast(models.QueryRequest, body),
+                )
+                return answer.result.points if answer.result else []
             response = await self._client.query_points(
                 place.collection,
                 **_search(place, query, own),
                 query_filter=own,
                 limit=query.top_k,
-                with_payload=wanted_payload(place, query.include_metadata),
-                with_vectors=wanted_vectors(place, query.include_vector),
+                with_payload=payload,
+                with_vectors=vectors,
                 consistency=self._consistency,
                 shard_key_selector=shard_key(place),
             )
@@ -123,24 +143,48 @@ class Requests:
     async def scroll(
         self, place: Place, own: models.Filter | None, offset: PointId | None, limit: int, *, vectors: bool
     ) -> tuple[list[models.Record], object]:
+        wanted = wanted_vectors(place, vectors)
         async with request(self._cluster, self._timeout):
+            if self._rest:
+                body = read_body(
+                    own,
+                    limit=limit,
+                    offset=offset,
+                    with_payload=True,
+                    with_vector=wanted,
+                    shard_key=shard_key(place),
+                )
+                answer = await self._client.http.points_api.scroll_points(
+                    collection_name=place.collection,
+                    consistency=self._reads,
+                    scroll_request=cast(models.ScrollRequest, body),
+                )
+                return (answer.result.points, answer.result.next_page_offset) if answer.result else ([], None)
             return await self._client.scroll(
                 place.collection,
                 scroll_filter=own,
                 limit=limit,
                 offset=offset,
                 with_payload=True,
-                with_vectors=wanted_vectors(place, vectors),
+                with_vectors=wanted,
                 consistency=self._consistency,
                 shard_key_selector=shard_key(place),
             )
 
     async def count(self, place: Place, own: models.Filter | None) -> int:
         async with request(self._cluster, self._timeout):
-            answer = await self._client.count(
+            if self._rest:
+                body = read_body(own, exact=True, shard_key=shard_key(place))
+                answer = await self._client.http.points_api.count_points(
+                    collection_name=place.collection,
+                    consistency=self._reads,
+                    count_request=cast(models.CountRequest, body),
+                )
+                return answer.result.count if answer.result else 0
+            told = await self._client.count(
                 place.collection, own, exact=True, shard_key_selector=shard_key(place)
             )
-        return answer.count
+        return told.count
 
     async def info(self, collection: str) -> models.CollectionInfo | None:
         """None if there is no such collection."""
@@ -225,3 +269,18 @@ def _search(place: Place, query: Query, own: models.Filter | None) -> dict[str, 
         return searches[0]
     prefetch = [models.Prefetch(**search, filter=own, limit=query.top_k) for search in searches]
     return {"prefetch": prefetch, "query": models.FusionQuery(fusion=models.Fusion.RRF)}
+
+
+def _search_json(place: Place, query: Query, own: models.Filter | None) -> dict[str, Any]:
+    """The same as JSON, its vectors still arrays."""
+    searches: list[dict[str, Any]] = []
+    if query.vector is not None:
+        searches.append(
+            {"query": query.vector, **({"using": place.vector_name} if place.vector_name else {})}
+        )
+    if query.sparse_vector is not None:
+        searches.append({"query": query.sparse_vector, "using": place.sparse_name})
+    if len(searches) == 1:
+        return searches[0]
+    limits = {"limit": query.top_k} if own is None else {"limit": query.top_k, "filter": exact(own)}
+    return {"prefetch": [search | limits for search in searches], "query": {"fusion": "rrf"}}

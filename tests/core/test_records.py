@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -392,3 +393,16 @@ def test_a_difference_is_told_in_words(two: Record, what: str | None) -> None:
 def test_a_null_and_a_missing_key_are_told_apart() -> None:
     present: Mapping[str, Any] = {"x": None}
     assert difference(Record("a", [1.0], present), Record("a", [1.0]), Metric.DOT) == "metadata: x"
+
+
+@pytest.mark.parametrize("number", [0.9452706955539223, 1700952959.1587753, 1e-300, -2.1146431206042714e19])
+def test_a_float_that_a_cluster_read_a_little_off_is_the_same_number(number: float) -> None:
+    read = math.nextafter(math.nextafter(number, math.inf), math.inf)
+    assert same_metadata({"a": number, "b": [number]}, {"a": read, "b": [read]})
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [(0.1, 0.1000000000001), (1.0, -1.0), (0.0, 1e-300), (2**60, 2**60 + 1)]
+)
+def test_numbers_that_differ_by_more_than_a_parser_loses_are_two(one: float, two: float) -> None:
+    assert not same_metadata({"a": one}, {"a": two})

@@ -29,6 +29,8 @@ from shardroute.testing.pinecone import IndexSpec, PineconeServer
 from shardroute.testing.qdrant import QdrantServer
 from shardroute.topology import IdScheme, Place, Placement, Tenancy, TenancyKind, Topology
 
+from ..support.qdrant_floats import kept
+from .generated import Universe
 from .grpc_server import grpc_server
 
 DIMENSION = 4
@@ -64,6 +66,12 @@ class Case:
     @property
     def is_pinecone(self) -> bool:
         return self.setup.backend.startswith("pinecone")
+
+    def universe(self, drawn: Universe) -> Universe:
+        """Of a Qdrant server, with floats that it keeps."""
+        if not self.setup.backend.startswith("server"):
+            return drawn
+        return Universe(kept(drawn.metadatas), kept(drawn.filters))
 
     def fitting(self, metadata: Metadata) -> Metadata:
         """Pinecone's metadata is flat: what it says it can hold of this. Other stores hold everything."""

@@ -63,7 +63,7 @@ def test_generated_filters_mean_what_the_text_says(universe: Callable[[], Univer
 
 
 async def test_every_store_answers_portable_filters_alike(case: Case) -> None:
-    universe = generated.portable()
+    universe = case.universe(generated.portable())
     asked = await Asked.written(case, universe.metadatas)
     assert list(asked.held.values()) == universe.metadatas
     problems = await asked.disagreements(universe.filters)
@@ -73,7 +73,7 @@ async def test_every_store_answers_portable_filters_alike(case: Case) -> None:
 
 
 async def test_filters_on_what_not_every_store_can_hold_are_answered_alike_or_refused(case: Case) -> None:
-    universe = generated.wide()
+    universe = case.universe(generated.wide())
     asked = await Asked.written(case, universe.metadatas)
     problems = await asked.disagreements(universe.filters)
     assert not problems, report(problems)
@@ -157,10 +157,10 @@ def asked_of_records(draw: st.DrawFn) -> tuple[list[Metadata], list[Raw]]:
 async def test_every_store_answers_what_hypothesis_draws_alike(
     case: Case, drawn: tuple[list[Metadata], list[Raw]]
 ) -> None:
-    held, asked = drawn
-    written = await Asked.written(case, held, tenant=f"t{uuid4().hex[:12]}")
+    universe = case.universe(Universe(*drawn))
+    written = await Asked.written(case, universe.metadatas, tenant=f"t{uuid4().hex[:12]}")
     try:
-        problems = await written.disagreements(asked)
+        problems = await written.disagreements(universe.filters)
         assert not problems, report(problems)
         assert [raw for raw in written.refused if not _cannot(case.store, raw)] == []
     finally:
