@@ -58,7 +58,7 @@ placement = {{ cluster = "new", collection = "{namespace}_{{shard}}" }}
 [migration]
 from = "v1"
 to = "v2"
-lock = 3.0
+lock = {lock}
 """
 
 
@@ -98,9 +98,11 @@ class Deployment:
     def config(self) -> Config:
         return Config.load(self.path, {})
 
-    def write(self, *, rate: float = 0, **servers: str) -> None:
+    def write(self, *, rate: float = 0, lock: float = 3, **servers: str) -> None:
+        """`lock`: short, so that a test need not wait long for one that is left; a request has a third of it."""
         addresses = {**vars(self.servers), **servers}
-        self.path.write_text(_CONFIG.format(namespace=self.namespace, rate=float(rate), **addresses))
+        settings = {"namespace": self.namespace, "rate": float(rate), "lock": float(lock)}
+        self.path.write_text(_CONFIG.format(**settings, **addresses))
 
     async def fill(self, tenant: str, count: int) -> None:
         async with self.side(Side.OLD, tenant) as (store, place):

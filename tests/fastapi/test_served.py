@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shardroute.phases import Phase
-from tests.web.deployed import Deployment, phase_reached, sessions, workers
+from tests.web.deployed import LOCK, Deployment, phase_reached, sessions, workers
 from tests.web.load import Load
 from tests.web.served import Served, gunicorn, uvicorn
 
@@ -46,7 +46,7 @@ async def test_tenants_move_there_and_back_while_workers_are_replaced_and_no_req
     command: Sequence[str],
     disturb: Callable[[Served, list[int]], list[int]],
 ) -> None:
-    deployed.write(rate=100)  # slow enough for a worker to go in the middle
+    deployed.write(rate=100, lock=LOCK)  # slow enough for a worker to go in the middle
     environment = {"SHARDROUTE_CONFIG": str(deployed.path)}
     async with Served.started(command, tmp_path, environment=environment) as served:
         pids = await workers(deployed, 2)

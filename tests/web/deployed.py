@@ -17,6 +17,7 @@ from tests.cli.conftest import deployment as deployment  # fixtures
 from tests.cli.conftest import servers as servers
 
 __all__ = [
+    "LOCK",
     "Deployment",
     "deployed",
     "deployment",
@@ -27,6 +28,9 @@ __all__ = [
     "workers",
 ]
 
+LOCK = 30.0
+"""Seconds, as by default: servers under load make everything slow, and a request of the script has a third of it."""
+
 _PATIENCE = 30.0  # seconds
 _LOOK = 0.05  # seconds between two looks at what is in Redis
 
@@ -34,6 +38,7 @@ _LOOK = 0.05  # seconds between two looks at what is in Redis
 @pytest.fixture
 async def deployed(deployment: Deployment) -> Deployment:
     """With a map, and with the collections of the old cluster. `run` and `start` are the script."""
+    deployment.write(lock=LOCK)
     await deployment.init()
     async with deployment.side(Side.OLD, "nobody") as (store, place):
         await store.prepare(place)

@@ -40,7 +40,7 @@ def gunicorn(application: str, *, workers: int = 2, worker: str = "sync", thread
         *(sys.executable, "-m", "gunicorn", application, "--bind", "127.0.0.1:{port}"),
         *("--workers", str(workers), "--worker-class", worker, "--threads", str(threads)),
         *("--graceful-timeout", str(int(_END / 2))),
-        "--no-control-socket",  # it lies in the home folder, and is a thread from which Python 3.13 does not like to fork
+        "--no-control-socket",  # it is in the home folder, and a thread: Python 3.13 warns of forks
     ]
 
 
