@@ -10,8 +10,12 @@ from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from shardroute import InvalidFilter, InvalidInput, InvalidRecord, NotCovered, Record, Router
+from shardroute.embedded import EmbeddedRedis
 from shardroute.facades.qdrant import RoutedClient
+from shardroute.filters import matches
+from shardroute.recording import as_query
 from tests.facades.qdrant_scenarios import match
+from tests.support.world import World
 
 ONE = [1.0, 2.0, 3.0, 4.0]
 NAME = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -210,3 +214,20 @@ async def test_vectors_have_the_names_that_the_application_gives_them(router: Ro
 async def test_parts_of_a_batch_of_different_lengths_are_refused(client: RoutedClient) -> None:
     with pytest.raises(InvalidInput, match="2 ids"):
         await client.upsert("docs", models.Batch(ids=[1, 2], vectors=[ONE], payloads=[{}, {}]))
+
+
+async def test_a_query_is_recorded_with_a_filter_that_can_be_asked_again(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with World.made(redis_server.url, namespace, recording={"share": 1.0}) as world:
+        async with world.router() as router:
+            client = RoutedClient(router.tenant("acme"), "docs")
+            only = models.Filter(must=[match("lang", "en")], must_not=[match("n", 1)])
+            await client.query_points("docs", ONE, query_filter=only)
+        kept = await world.plane.stats.recorded("acme")
+    condition = as_query(kept[0]).filter
+    assert [matches(condition, held) for held in ({"lang": "en"}, {"lang": "en", "n": 1}, {})] == [
+        True,
+        False,
+        False,
+    ]
