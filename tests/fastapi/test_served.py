@@ -29,16 +29,23 @@ def all_are_replaced(served: Served, pids: list[int]) -> list[int]:
     return pids
 
 
+async def moves(deployed: Deployment, *arguments: str) -> None:
+    """The script, to its good end."""
+    answer = await deployed.run(*arguments)
+    assert answer.code == 0, answer.err
+
+
 CASES = {
     "uvicorn": ([*uvicorn("tests.fastapi.application:served"), "--factory"], one_ends),
     "gunicorn": (
-        gunicorn("tests.fastapi.application:served()", worker="uvicorn_worker.UvicornWorker"),
+        gunicorn("tests.fastapi.application:served()", worker="tests.web.worker.Worker"),
         all_are_replaced,
     ),
 }
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # ten seconds on an idle machine, far more beside other tests of this kind
 @pytest.mark.parametrize(("command", "disturb"), CASES.values(), ids=CASES.keys())
 async def test_tenants_move_there_and_back_while_workers_are_replaced_and_no_request_fails(
     deployed: Deployment,
@@ -50,18 +57,18 @@ async def test_tenants_move_there_and_back_while_workers_are_replaced_and_no_req
     environment = {"SHARDROUTE_CONFIG": str(deployed.path)}
     async with Served.started(command, tmp_path, environment=environment) as served:
         pids = await workers(deployed, 2)
-        load = Load(served.url, TENANTS, ids=100)
+        load = Load(served.url, TENANTS, ids=100, pause=0.05)
         await load.fill(deployed.config)
         async with load.flowing() as seen:
-            moved = asyncio.create_task(deployed.run("migrate", *TENANTS))
-            await phase_reached(deployed, TENANTS[0], Phase.DUAL_OLD)
+            moved = asyncio.create_task(moves(deployed, "migrate", *TENANTS))
+            copying = asyncio.create_task(phase_reached(deployed, TENANTS[0], Phase.DUAL_OLD))
+            await asyncio.wait((copying, moved), return_when=asyncio.FIRST_COMPLETED)
             gone = disturb(served, pids)
-            assert (await moved).code == 0, (await moved).err
+            await asyncio.gather(copying, moved)
             await workers(deployed, 2, but=gone)
-            back = await deployed.run("rollback", TENANTS[0])
-            assert back.code == 0, back.err
+            await moves(deployed, "rollback", TENANTS[0])
             await load.answers(100)
     assert await sessions(deployed) == []
     assert (await load.judged(deployed.config)).problems == []
     assert seen.overdue == 0, seen
-    assert seen.acknowledged > 300, seen
+    assert seen.acknowledged > 250, seen  # the first 200 are those that it began with

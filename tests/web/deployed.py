@@ -31,7 +31,7 @@ __all__ = [
 LOCK = 30.0
 """Seconds, as by default: servers under load make everything slow, and a request of the script has a third of it."""
 
-_PATIENCE = 30.0  # seconds
+_PATIENCE = 90.0  # seconds: several Pythons may be starting at once
 _LOOK = 0.05  # seconds between two looks at what is in Redis
 
 

@@ -33,6 +33,10 @@ _Answer = TypeVar("_Answer")
 DEADLINE = 15.0
 """Seconds after which a client gives up by itself: longer than a router lets a write wait."""
 
+_LAST = 0.1
+"""Share of requests that are the last of their connection: uvicorn, when it is to end, may wait for one that came at
+that moment for as long as it is used."""
+
 _TRIES = 4
 _DROPPED = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 """A connection that was there and ended without an answer: a server that goes may close an idle one at that moment."""
@@ -134,7 +138,7 @@ class Load:
     async def answers(self, more: int) -> None:
         """Returns when so many more requests have been answered: something is awaited *under load*. Or TimeoutError."""
         wanted = self.seen.answered + more
-        async with asyncio.timeout(DEADLINE * 2):
+        async with asyncio.timeout(DEADLINE * 4):
             while self.seen.answered < wanted:
                 self._progress.clear()
                 await self._progress.wait()
@@ -252,7 +256,7 @@ class _Client:
         """A good answer (`missing`: 404 is one). Raises _Dropped, or _Failed once that is noted."""
         what = f"{method} {path} of {self.tenant}"
         try:
-            answer = await self.http.request(method, path, json=document, headers={"X-Tenant": self.tenant})
+            answer = await self.http.request(method, path, json=document, headers=self._headers())
         except _DROPPED as error:
             raise _Dropped from error
         except httpx.TimeoutException as error:
@@ -266,6 +270,10 @@ class _Client:
             raise _Failed
         self.seen.answered += 1
         return answer
+
+    def _headers(self) -> dict[str, str]:
+        last = {"Connection": "close"} if self.dice.random() < _LAST else {}
+        return {"X-Tenant": self.tenant, **last}
 
 
 def _metadata(tenant: str, version: int) -> dict[str, Any]:

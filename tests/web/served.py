@@ -15,8 +15,8 @@ from pathlib import Path
 
 import httpx
 
-_START = 30.0  # seconds
-_END = 20.0
+_START = 90.0  # seconds: several Pythons may be starting at once
+_END = 30.0
 _LOOK = 0.05  # seconds between two looks at something outside of this process
 _ROOT = Path(__file__).parents[2]
 _UNCLEAN = re.compile(
@@ -31,6 +31,7 @@ def uvicorn(application: str, *, workers: int = 2) -> list[str]:
         *(sys.executable, "-m", "uvicorn", application, "--host", "127.0.0.1", "--port", "{port}"),
         *("--workers", str(workers), "--no-access-log"),
         *("--timeout-worker-healthcheck", str(int(_START))),  # its 5 s are few on a busy machine
+        *("--timeout-graceful-shutdown", "20"),
     ]
 
 
