@@ -77,7 +77,7 @@ FilterLike: TypeAlias = Mapping[str, Any] | Filter
 """A dict in the dialect, or what it stands for."""
 
 MAX_DEPTH = 32
-_NOTHING = {"_": {"$in": []}}
+_NOTHING: Mapping[str, Any] = {"_": {"$in": []}}
 
 
 def parse(raw: object) -> Filter | None:

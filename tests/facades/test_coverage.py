@@ -128,7 +128,7 @@ def test_a_facade_needs_its_own_vendors_client_only(module: str, absent: str) ->
         (QDRANT, ClusterRejected("a", "no"), UnexpectedResponse, {"status_code": 400}),
         (QDRANT, MapLost("no"), ApiException, {}),
     ],
-    ids=repr,
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",  # the same in every process of xdist
 )  # fmt: skip
 def test_an_error_is_ours_and_the_vendors_at_once(
     twins: Twins, error: ShardrouteError, theirs: type[Exception], attributes: dict[str, Any]
