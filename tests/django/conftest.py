@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import django
 import pytest
+from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
@@ -21,11 +23,24 @@ from tests.web.deployed import Deployment, deployed, deployment, servers
 
 __all__ = ["deployed", "deployment", "servers"]
 
+_Answer = TypeVar("_Answer")
 Project = Callable[..., AbstractContextManager[Any]]
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")
 django.setup()
+
+
+async def in_thread(call: Callable[..., _Answer], *args: Any, **kwargs: Any) -> _Answer:
+    """Where Django may use the database; nothing of it is left open."""
+
+    def closing() -> _Answer:
+        try:
+            return call(*args, **kwargs)
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(closing)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,6 +53,7 @@ def _database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     teardown_test_environment()
     connections.close_all()
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()  # where async views ask
 
 
 @pytest.fixture

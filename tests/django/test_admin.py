@@ -23,7 +23,7 @@ from shardroute.control import ControlPlane
 from shardroute.phases import Phase, Side
 from tests.cli.conftest import Deployment, record
 
-from .conftest import Project
+from .conftest import Project, in_thread
 
 LIST = "/admin/shardroute_django/tenant/"
 
@@ -41,7 +41,7 @@ def asking(user: User | None) -> Ask:
     client = Client()
 
     async def ask(path: str, data: dict[str, Any] | None = None, method: str = "get", **more: Any) -> Any:
-        return await asyncio.to_thread(getattr(client, method), path, data, **more)
+        return await in_thread(getattr(client, method), path, data, **more)
 
     if user is not None:
         client.force_login(user)
@@ -91,7 +91,7 @@ def said(tenant: str) -> list[str]:
 async def test_only_the_staff_with_a_permission_sees_it(project: Project, viewer: Ask) -> None:
     assert (await viewer(LIST)).status_code == 200
     assert "shardroute" in (await viewer("/admin/")).content.decode()
-    nobody = await asyncio.to_thread(lambda: asking(made("nobody")))
+    nobody = await in_thread(lambda: asking(made("nobody")))
     assert (await nobody(LIST)).status_code == 403
     assert "shardroute" not in (await nobody("/admin/")).content.decode()
     assert (await asking(None)(LIST)).status_code == 302  # to the login
@@ -115,8 +115,8 @@ async def test_a_verb_wants_the_form_that_was_asked_for(
     misplaced = await mover(f"{LIST}acme/complete/", follow=True)
     assert "Nothing to complete: tenant acme is in OLD" in misplaced.content.decode()
     strict = Client(enforce_csrf_checks=True)
-    await asyncio.to_thread(strict.force_login, await User.objects.aget(username="mover"))
-    answer = await asyncio.to_thread(strict.post, f"{LIST}acme/migrate/", {"stands": "OLD/0"})
+    await in_thread(strict.force_login, await User.objects.aget(username="mover"))
+    answer = await in_thread(strict.post, f"{LIST}acme/migrate/", {"stands": "OLD/0"})
     assert answer.status_code == 403
     assert (await mover(f"{LIST}acme/demolish/")).status_code == 404
     assert (await mover(f"{LIST}-no-name/migrate/")).status_code == 404
@@ -232,7 +232,7 @@ async def test_a_tenant_moves_there_and_back_and_is_purged(
     emptied = (await mover(f"{LIST}{tenant}/purge/")).content.decode()
     assert f"cluster old, collection {deployed.namespace}" in emptied
     await begin(mover, "purge", tenant)
-    told = await asyncio.to_thread(said, tenant)
+    told = await in_thread(said, tenant)
     assert told[0] == "migrate begun"
     assert re.fullmatch(
         r"migrate done: DUAL_NEW, 40 copied, 40 compared, 0 repaired, writes held for \d+ ms", told[1]
@@ -256,7 +256,7 @@ async def test_a_verb_that_fails_says_why(project: Project, deployed: Deployment
         await store.prepare(place)
         await store.upsert(place, [record(99)])
     await begin(mover, "migrate", tenant)
-    told = await asyncio.to_thread(said, tenant)
+    told = await in_thread(said, tenant)
     assert told[-1].startswith("migrate failed: tenant")
     assert told[-1] in (await progress(mover, tenant))["said"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from shardroute_django import SyncTenant, Vectors, atenant, tenant
 from shardroute import Phase, Record, UnknownTenant
 from shardroute.web import Attribute, PathSegment, Subdomain
 
-from .conftest import Project
+from .conftest import Project, in_thread
 from .models import Membership, Organisation
 
 Get = Callable[..., Awaitable[Any]]
@@ -32,9 +31,7 @@ def client(request: pytest.FixtureRequest) -> Get:
         asking: Any = AsyncClient() if request.param == "ASGI" else Client()
         asking.cookies["sessionid"] = session
         call = getattr(asking, method)
-        return await (
-            call(path, **more) if request.param == "ASGI" else asyncio.to_thread(call, path, **more)
-        )
+        return await (call(path, **more) if request.param == "ASGI" else in_thread(call, path, **more))
 
     return ask
 
@@ -72,7 +69,7 @@ async def test_a_tenant_three_queries_away_from_the_user_is_found(
     project: Project, client: Get, user: User, views: str
 ) -> None:
     with project(RESOLVER=Attribute("user.membership.organisation.slug")):
-        found = await client(f"{views}/about", session=await asyncio.to_thread(_session, user))
+        found = await client(f"{views}/about", session=await in_thread(_session, user))
         assert found.content.startswith(b"umbrella OLD 0")
         assert (await client(f"{views}/about")).status_code == 404
 
@@ -82,7 +79,7 @@ async def test_a_tenant_in_the_session_is_found(
     project: Project, client: Get, user: User, views: str
 ) -> None:
     with project(RESOLVER=Attribute("session.tenant")):
-        session = await asyncio.to_thread(_session, user, tenant="initech")
+        session = await in_thread(_session, user, tenant="initech")
         assert (await client(f"{views}/about", session=session)).content.startswith(b"initech")
 
 
