@@ -6,7 +6,7 @@ PYTHONS := python3.13 python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench model example-fastapi example-django clean
+.PHONY: help demo test matrix lint types bench model example-fastapi example-django clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -16,6 +16,17 @@ demo: $(READY)  ## move tenants between two clusters on this machine, under traf
 
 test: $(READY)  ## all tests, on three processes: many of them wait for clocks
 	@$(BIN)/python -m pytest -n 3 --dist worksteal
+
+matrix:  ## the integrations on every Python >= 3.11 that is here, each with the newest Django it takes
+	@done=; for name in $(PYTHONS); do \
+	  $$name -c '$(USABLE)' >/dev/null 2>&1 || continue; \
+	  version=$$($$name -c 'import sys; print("%d.%d" % sys.version_info[:2])'); venv=.venv-$$version; \
+	  case " $$done " in *" $$version "*) continue;; esac; done="$$done $$version"; \
+	  test -x $$venv/bin/pip || $$name -m venv --clear $$venv || exit 1; \
+	  $$venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]' || exit 1; \
+	  echo "$$($$venv/bin/python --version), Django $$($$venv/bin/python -m django --version)"; \
+	  $$venv/bin/python -m pytest -q -n 2 tests/django tests/fastapi tests/facades tests/examples || exit 1; \
+	done
 
 lint: $(READY)  ## style, format and the direction of imports
 	@$(BIN)/ruff check .
@@ -41,7 +52,7 @@ example-django: $(READY)  ## the same on Django, with its admin
 	@PYTHONPATH=examples $(BIN)/python -m django_search
 
 clean:  ## remove what was made
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(READY): pyproject.toml
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
