@@ -46,7 +46,7 @@ model: $(READY)  ## every interleaving of a small world, with each rule left out
 	@$(BIN)/python -m tests.model
 
 example-fastapi: $(READY)  ## a search engine for two companies, to move while you search
-	@PYTHONPATH=examples $(BIN)/python -m fastapi_search
+	@PYTHONPATH=examples exec $(BIN)/python -m fastapi_search
 
 example-django: $(READY)  ## the same on Django, with its admin
 	@PYTHONPATH=examples $(BIN)/python -m django_search

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from anyio import from_thread
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI
 from shardroute_fastapi import (
     EXCEPTION_HANDLERS,
     Known,
@@ -31,7 +31,6 @@ from shardroute.web import Attribute, Header, Resolver
 from tests.support.world import World, record
 
 from .conftest import asking
-from .sockets import Socket
 
 ACME = {"X-Tenant": "acme"}
 
@@ -262,43 +261,3 @@ async def test_without_a_router_the_one_who_asks_for_a_tenant_is_told_what_is_mi
     async with asking(app, headers=ACME) as client:
         assert (await client.get("/name")).status_code == 500
     assert "shardroute_fastapi.lifespan" in caplog.text
-
-
-# -- websockets ------------------------------------------------------------------------------------------------
-
-
-def talking(world: World) -> FastAPI:
-    app = application(world)
-
-    @app.websocket("/talk")
-    async def talk(socket: WebSocket, tenant: TenantDep) -> None:
-        await socket.accept()
-        await socket.send_text(tenant.name)
-        if await socket.receive_text() == "fail":
-            await tenant.delete(filter={"price": {"$near": 3}})
-        await socket.close()
-
-    return app
-
-
-async def test_a_websocket_has_a_tenant_too(world: World) -> None:
-    async with asking(app := talking(world)):
-        socket = Socket(app, "/talk", ACME, says=["bye"])
-        await socket.run()
-    assert socket.messages == ["websocket.accept", "acme", ("websocket.close", 1000)]
-
-
-async def test_a_websocket_for_no_tenant_is_refused_before_it_is_accepted(world: World) -> None:
-    async with asking(app := talking(world)):
-        plain, answered = Socket(app, "/talk"), Socket(app, "/talk", extensions=["websocket.http.response"])
-        await plain.run()
-        await answered.run()
-    assert plain.messages == [("websocket.close", 1008)]
-    assert answered.messages[0] == ("websocket.http.response.start", 404)
-
-
-async def test_a_websocket_in_which_something_fails_is_closed_with_a_code_that_says_why(world: World) -> None:
-    async with asking(app := talking(world)):
-        socket = Socket(app, "/talk", ACME, says=["fail"])
-        await socket.run()
-    assert socket.messages == ["websocket.accept", "acme", ("websocket.close", 1007)]

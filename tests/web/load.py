@@ -72,10 +72,8 @@ class Seen:
         return [*self.failed, *self.breaches, *map(str, judge(self.attempts, self.looks))]
 
     def __str__(self) -> str:
-        return (
-            f"{self.answered} answers, {self.acknowledged} acknowledged writes, {len(self.failed)} failed, "
-            f"{self.dropped} dropped and sent again, {self.overdue} past the client's deadline"
-        )
+        failed = f"{len(self.failed)} failed, {self.dropped} sent again, {self.overdue} past their deadline"
+        return f"{self.answered} answers, {self.acknowledged} acknowledged writes, {failed}"
 
 
 class Load:
@@ -108,7 +106,7 @@ class Load:
                 began = time.monotonic()
                 versions = {record_id: next(self._versions) for record_id in self._ids_of(tenant)}
                 await router.tenant(tenant).upsert(
-                    Record(record_id, _vector(version), _metadata(tenant, version))
+                    Record(record_id, _vector(version), {"owner": tenant, "version": version})
                     for record_id, version in versions.items()
                 )
                 ended = time.monotonic()
@@ -220,7 +218,10 @@ class _Client:
             if verb is Verb.DELETE:
                 await self._ask("DELETE", f"/docs/{record_id}")
             else:
-                document = {"vector": _vector(version), "metadata": _metadata(self.tenant, version)}
+                document = {
+                    "vector": _vector(version),
+                    "metadata": {"owner": self.tenant, "version": version},
+                }
                 await self._ask("PUT", f"/docs/{record_id}", document)
             acknowledged = time.monotonic()
         finally:
@@ -274,10 +275,6 @@ class _Client:
     def _headers(self) -> dict[str, str]:
         last = {"Connection": "close"} if self.dice.random() < _LAST else {}
         return {"X-Tenant": self.tenant, **last}
-
-
-def _metadata(tenant: str, version: int) -> dict[str, Any]:
-    return {"owner": tenant, "version": version}
 
 
 def _vector(version: int) -> list[float]:
