@@ -173,7 +173,7 @@ async def main(port: int) -> int:
     async with servers() as config:
         password = token_urlsafe(9)
         os.environ |= {"SEARCH_FOLDER": str(config.parent), "SEARCH_SECRET": token_urlsafe(32)}
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_search.settings")
+        os.environ["DJANGO_SETTINGS_MODULE"] = "django_search.settings"  # whatever else this shell works on
         await prepare(Config.load(config, {}))
         django.setup()
         await asyncio.to_thread(fill, password)

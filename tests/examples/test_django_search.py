@@ -29,7 +29,7 @@ def manage(search: Search, *arguments: str) -> subprocess.CompletedProcess[str]:
     [folder] = re.findall(r"SEARCH_FOLDER=(\S+)", search.hint)
     return subprocess.run(
         [sys.executable, ROOT / "examples" / "django_search" / "manage.py", *arguments],
-        env={**os.environ, "SEARCH_FOLDER": folder},
+        env={**os.environ, "SEARCH_FOLDER": folder, "DJANGO_SETTINGS_MODULE": "django_search.settings"},
         capture_output=True,
         text=True,
         timeout=100,
