@@ -21,6 +21,7 @@ from tests.cli.conftest import Deployment
 TENANT = "acme"
 SEEING = {
     "SHARDROUTE_SHADOW__SHARE": "1",
+    "SHARDROUTE_SHADOW__BUDGET": "1",
     "SHARDROUTE_SHADOW__FLOOR": "0.5",
     "SHARDROUTE_SHADOW__FLUSH": "0.05",
     "SHARDROUTE_RECORDING__SHARE": "1",
