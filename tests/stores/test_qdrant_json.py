@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
+import orjson
 import pytest
 from qdrant_client import models
 
@@ -18,7 +19,7 @@ from shardroute.errors import ClusterRejected
 from shardroute.records import Metric, Record, SparseVector, same_vector
 from shardroute.stores.qdrant import QdrantStore
 from shardroute.stores.qdrant_filters import within
-from shardroute.stores.qdrant_json import upsert_body
+from shardroute.stores.qdrant_json import read_body, upsert_body
 from shardroute.stores.qdrant_points import shard_key, to_point, to_struct
 from shardroute.testing.qdrant import QdrantServer
 from shardroute.topology import IdScheme, Place
@@ -206,3 +207,21 @@ async def test_a_vector_of_the_wrong_size_is_refused(store: QdrantStore) -> None
     await store.prepare(where)
     with pytest.raises(ClusterRejected, match="expected dim: 4"):
         await store.upsert(where, [Record("a", [1.0, 2.0])])
+
+
+@pytest.mark.parametrize("number", [9_007_199_254_740_991, -1_800_000_000_000_001, 42, 42.0])
+def test_whole_numbers_of_a_filter_are_written_without_a_fraction(number: float) -> None:
+    """Qdrant's parser would read 9007199254740991.0 as another number."""
+    bounds = models.Range(gte=number, lte=number)
+    own = models.Filter(must_not=[models.FieldCondition(key="a", range=bounds)])
+    body = read_body(own, limit=3, offset=None)
+    written = f'{{"gte":{int(number)},"lte":{int(number)}}}'
+    assert body.decode() == f'{{"limit":3,"filter":{{"must_not":[{{"key":"a","range":{written}}}]}}}}'
+
+
+@pytest.mark.parametrize("number", [0.5, -2.25, 1e300, 1e19])
+def test_other_numbers_of_a_filter_stay_what_they_are(number: float) -> None:
+    own = models.Filter(must=[models.FieldCondition(key="a", range=models.Range(gt=number))])
+    [condition] = orjson.loads(read_body(own))["filter"]["must"]
+    assert condition["range"]["gt"] == number
+    assert isinstance(condition["range"]["gt"], float)
