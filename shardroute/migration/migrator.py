@@ -235,6 +235,8 @@ class _Journey:
         self._held_since: float | None = None
         self._holds = 0
         self._judged = not options.gates
+        # Whether the secondary's reads may lack what was paid: not known of a hold that another has begun.
+        self._unseen = True
 
     async def travel(self, standing: Standing) -> Phase:
         while standing.phase is not self._destination:
@@ -297,9 +299,22 @@ class _Journey:
         if traffic is not None:
             await self._judge(traffic)
             await Payer(work, standing).pay_most(_catch_up(work, standing))
-        if work.pair(standing)[1].store.lag:
-            await work.fresh(work.pair(standing)[1])  # reads go there next: they must not go back in time
-            await Payer(work, standing).pay_most(_catch_up(work, standing))
+        await self._show_what_was_paid(standing)
+
+    async def _show_what_was_paid(self, standing: Standing) -> None:
+        """Reads go to the secondary next, and must not go back in time: what was brought there has to be seen there.
+
+        While one waits for that there is new debt, and what is paid of it has to be seen as well.
+        """
+        secondary = self._work.pair(standing)[1]
+        self._unseen = bool(secondary.store.lag)
+        rounds = 0
+        while self._unseen and rounds < _ROUNDS:
+            await self._work.fresh(secondary)
+            payer = Payer(self._work, standing)
+            await payer.pay_most(_catch_up(self._work, standing))
+            self._unseen = payer.brought > 0
+            rounds += 1
 
     async def _judge(self, traffic: Traffic) -> None:
         """Once, and not again before every try of the cut-over."""
@@ -319,8 +334,8 @@ class _Journey:
         await payer.pay(until - loop.time(), quiet=True)
         # Late by the secondary's lag is better than never: where the hold is too short for both, reads may go back.
         secondary, left = work.pair(standing)[1], until - loop.time()
-        if payer.brought and secondary.store.lag < left:
-            await work.fresh(secondary, patience=left)
+        if (payer.brought or self._unseen) and secondary.store.lag < left:
+            self._unseen = not await work.fresh(secondary, patience=left)
 
     _PREPARATIONS: Mapping[tuple[str, str], Callable[[_Journey, Standing], Awaitable[None]]] = {
         ("settled", "other"): _before_dual,

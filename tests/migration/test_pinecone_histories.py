@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from shardroute import Config
+from shardroute.admin import Admin
+from shardroute.clusters import connected
 from shardroute.embedded import EmbeddedRedis
 from shardroute.errors import ConfigError, InvalidRecord, MigrationError, PreflightFailed
 from shardroute.migration import Options, Silent
 from shardroute.phases import Phase, Side
 from shardroute.records import Record
 from shardroute.testing.pinecone import Lag
-from tests.support.pairs import KEY, Pair, ServedPinecone
+from shardroute.topology import Place
+from tests.support.flaky import FlakyStore
+from tests.support.pairs import KEY, LAG, Pair, ServedPinecone
 from tests.support.world import DIMENSION
 
 PINECONE = ["pinecone-vectors", "pinecone-documents"]
@@ -84,11 +89,48 @@ async def test_a_delete_by_filter_waits_for_the_cluster_that_reads_have_crossed_
         deleting = asyncio.create_task(tenant.delete(filter={"v": 2}))
         await asyncio.sleep(0.2)
         await admin.move("migrate", "acme", Options(verify=False))
-        new.server.lag = Lag(search=1.0, fetch=1.0)
+        new.server.lag = LAG
         await tenant.upsert([pair.record("b", 2)])
         old.server.lag = Lag()
         await deleting
         assert "b" not in await pair.content("acme", Side.NEW)
+
+
+class CatchesUp(FlakyStore):
+    """After its reads have caught up, something happens, once."""
+
+    then: Callable[[], Awaitable[None]] | None = None
+
+    async def fresh(self, place: Place) -> None:
+        await super().fresh(place)
+        then, self.then = self.then, None
+        if then is not None:
+            await then()
+
+
+@pytest.mark.parametrize("kind", PINECONE)
+async def test_what_was_paid_in_the_last_moment_is_seen_when_reads_cross(
+    redis_server: EmbeddedRedis, namespace: str, kind: str
+) -> None:
+    async with (
+        Pair.served(redis_server.url, namespace, kind, "qdrant") as pair,
+        pair.routers(1) as routers,
+        connected(pair.config.clusters) as stores,
+    ):
+        tenant, old = routers[0].tenant("acme"), CatchesUp(stores["a"])
+        await tenant.upsert([pair.record("a", 1), pair.record("b", 1)])
+        async with Admin.open(pair.config, stores={**stores, "a": old}) as admin:
+            await admin.move("migrate", "acme")
+
+            async def paid() -> None:
+                await pair.write_past_the_router("acme", Side.NEW, [pair.record("a", 2)])
+                await admin.touch("acme", ["a"])
+
+            old.then = paid
+            await admin.move("rollback", "acme", Options(verify=False))
+            found = await tenant.fetch(["a", "b"])
+        assert tenant.phase is Phase.DUAL_OLD
+        assert {record_id: record.metadata["v"] for record_id, record in found.items()} == {"a": 2, "b": 1}
 
 
 @pytest.mark.parametrize("kind", PINECONE)

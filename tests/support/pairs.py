@@ -1,4 +1,4 @@
-"""Two clusters of any kinds, served over HTTP in this process; Pinecone's reads lag behind its writes by seconds."""
+"""Two clusters of any kinds, served over HTTP in this process; Pinecone's reads lag behind its writes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from shardroute.testing.qdrant import QdrantServer
 
 from .world import DIMENSION
 
-LAG = Lag(search=1.5, fetch=2.0)
-SURELY = 2.3
+LAG = Lag(search=0.5, fetch=0.7)
+SURELY = 0.9
 """Seconds that the stores are told to wait where Pinecone tells no position."""
-MAX_HOLD = 7.0
+MAX_HOLD = 4.0
 KEY = "PINECONE_API_KEY"
 
 
