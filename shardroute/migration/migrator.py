@@ -6,6 +6,7 @@ Every step can be interrupted and done again: `run` looks where the tenant stand
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import time
@@ -304,17 +305,19 @@ class _Journey:
     async def _show_what_was_paid(self, standing: Standing) -> None:
         """Reads go to the secondary next, and must not go back in time: what was brought there has to be seen there.
 
-        While one waits for that there is new debt, and what is paid of it has to be seen as well.
+        While one waits for that there is new debt, and what is paid of it has to be seen as well. Ids that are written
+        all the time leave that to the hold.
         """
-        secondary = self._work.pair(standing)[1]
+        secondary, before = self._work.pair(standing)[1], math.inf
         self._unseen = bool(secondary.store.lag)
-        rounds = 0
-        while self._unseen and rounds < _ROUNDS:
+        while self._unseen:
             await self._work.fresh(secondary)
             payer = Payer(self._work, standing)
             await payer.pay_most(_catch_up(self._work, standing))
             self._unseen = payer.brought > 0
-            rounds += 1
+            if payer.brought >= before:
+                return
+            before = payer.brought
 
     async def _judge(self, traffic: Traffic) -> None:
         """Once, and not again before every try of the cut-over."""

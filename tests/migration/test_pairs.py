@@ -18,12 +18,17 @@ from tests.support.pairs import KINDS, LAG, MAX_HOLD, SURELY, Pair, ServedPineco
 from tests.support.traffic import Traffic
 
 RECORDS = 60
-PAIRS = list(product(KINDS, repeat=2))
+PAIRS = [(old, new, False) for old, new in product(KINDS, repeat=2)]
+PAIRS += [("qdrant", "pinecone-vectors", True), ("pinecone-vectors", "pinecone-documents", True)]
+PAIRS += [("pinecone-documents", "qdrant", True)]
 TO_END_A_HOLD = 1.0  # seconds for the clock of Redis, and a router, to see it
 
 
-@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse-dense"])
-@pytest.mark.parametrize(("old", "new"), PAIRS, ids=["-to-".join(pair) for pair in PAIRS])
+@pytest.mark.parametrize(
+    ("old", "new", "sparse"),
+    PAIRS,
+    ids=[f"{old}-to-{new}{'-sparse' * sparse}" for old, new, sparse in PAIRS],
+)
 async def test_a_tenant_moves_there_and_back_and_nothing_acknowledged_is_lost(
     redis_server: EmbeddedRedis, namespace: str, old: str, new: str, *, sparse: bool
 ) -> None:
@@ -35,7 +40,7 @@ async def test_a_tenant_moves_there_and_back_and_nothing_acknowledged_is_lost(
         loaded = [pair.record(f"r{index:04d}", index) for index in range(RECORDS)]
         await routers[0].tenant("acme").upsert(loaded)
         # Where nothing lags all is over in a second.
-        pause = 0.02 if old == new == "qdrant" else 0.1
+        pause = 0.02 if old == new == "qdrant" else 0.2
         traffic = Traffic([router.tenant("acme") for router in routers], pause=pause, make=pair.record)
         outcomes: list[Outcome] = []
         async with traffic.flowing() as ledger:

@@ -190,6 +190,12 @@ def _setups() -> list[Setup]:
     return setups
 
 
+SETUPS = _setups()
+
+ONE_OF_EACH_BACKEND = list({setup.backend: setup for setup in reversed(SETUPS)}.values())
+"""For what neither tenancy nor ids make a difference to."""
+
+
 @pytest.fixture(scope="session")
 def qdrant_url() -> Iterator[str]:
     yield from _served(QdrantServer)
@@ -217,7 +223,7 @@ def _served(make: Callable[[], QdrantServer] | Callable[[], PineconeServer]) -> 
     thread.join()
 
 
-@pytest.fixture(params=_setups(), ids=str)
+@pytest.fixture(params=SETUPS, ids=str)
 async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Case]:
     setup: Setup = request.param
     match setup.backend:

@@ -23,12 +23,13 @@ from shardroute.testing.pinecone import PineconeServer
 from ..support.reference_filters import satisfies
 from . import generated
 from .asking import Asked, report
-from .conftest import UNHURRIED, Case, Setup
+from .conftest import ONE_OF_EACH_BACKEND, UNHURRIED, Case, Setup
 from .filter_traps import TRAPS, Trap
 from .generated import BOUNDS, EXACT, FIELDS, Metadata, Raw, Universe, flat
 
 UNIVERSES = [generated.portable, generated.wide]
 NEGATIONS = ["$ne", "$nin", "$not"]
+on_every_backend = pytest.mark.parametrize("case", ONE_OF_EACH_BACKEND, ids=str, indirect=True)
 OPERATORS = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$and", "$or", "$not"]
 
 
@@ -62,6 +63,7 @@ def test_generated_filters_mean_what_the_text_says(universe: Callable[[], Univer
 # -- what the stores make of it
 
 
+@on_every_backend
 async def test_every_store_answers_portable_filters_alike(case: Case) -> None:
     universe = case.universe(generated.portable())
     asked = await Asked.written(case, universe.metadatas)
@@ -72,6 +74,7 @@ async def test_every_store_answers_portable_filters_alike(case: Case) -> None:
     assert len(universe.filters) - len(asked.refused) >= 200
 
 
+@on_every_backend
 async def test_filters_on_what_not_every_store_can_hold_are_answered_alike_or_refused(case: Case) -> None:
     universe = case.universe(generated.wide())
     asked = await Asked.written(case, universe.metadatas)
@@ -146,6 +149,7 @@ def asked_of_records(draw: st.DrawFn) -> tuple[list[Metadata], list[Raw]]:
     return held, draw(st.lists(filters, min_size=6, max_size=12))
 
 
+@on_every_backend
 @settings(
     max_examples=60,
     phases=[Phase.generate],  # the report names the shortest filters; shrinking would ask a store for minutes
@@ -176,6 +180,7 @@ def test_the_reference_knows(trap: Trap) -> None:
     assert [metadata for metadata in trap.differ if satisfies(metadata, trap.filter)] == []
 
 
+@on_every_backend
 @pytest.mark.parametrize("trap", TRAPS, ids=str)
 async def test_every_store_knows(case: Case, trap: Trap) -> None:
     asked = await Asked.written(case, [*trap.match, *trap.differ])
