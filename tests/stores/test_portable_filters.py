@@ -151,7 +151,7 @@ def asked_of_records(draw: st.DrawFn) -> tuple[list[Metadata], list[Raw]]:
 
 @on_every_backend
 @settings(
-    max_examples=60,
+    max_examples=30,
     phases=[Phase.generate],  # the report names the shortest filters; shrinking would ask a store for minutes
     deadline=None,
     derandomize=True,

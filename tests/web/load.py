@@ -87,7 +87,7 @@ class Load:
         writers: int = 2,
         readers: int = 1,
         ids: int = 12,
-        pause: float = 0.02,
+        pause: float = 0.05,
     ) -> None:
         """`pause`: seconds between two requests of a client, on average."""
         self.seen = Seen()
