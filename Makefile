@@ -15,7 +15,7 @@ demo: $(READY)  ## move tenants between two clusters on this machine, under traf
 	@$(BIN)/python -m shardroute.demo
 
 test: $(READY)  ## all tests, on three processes: many of them wait for clocks
-	@$(BIN)/python -m pytest -n 3 --dist worksteal
+	@$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1
 
 matrix:  ## the integrations on every Python >= 3.11 that is here, each with the newest Django it takes
 	@done=; for name in $(PYTHONS); do \

@@ -14,6 +14,11 @@ from shardroute.embedded import EmbeddedRedis
 from .support.world import World
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow ones first: several processes share the tests, and should end at the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def _serve(folder: Path, *, cluster: bool) -> Iterator[EmbeddedRedis]:
     server = EmbeddedRedis(folder, cluster=cluster)
     asyncio.run(server.start())

@@ -11,12 +11,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from shardroute.config import Config
 from shardroute.control import ControlPlane
 from shardroute.phases import Side
 from shardroute.router import Router
 from shardroute.statistics import Events, Shares, Tally
 from tests.cli.conftest import Deployment
+
+pytestmark = pytest.mark.slow
 
 TENANT = "acme"
 SEEING = {

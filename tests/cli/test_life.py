@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from shardroute.phases import Side
 from shardroute.router import Router
 from tests.cli.conftest import Deployment, record
+
+pytestmark = pytest.mark.slow
 
 LONG = "customer-0001.production.europe-west-4.example.com"
 

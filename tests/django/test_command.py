@@ -14,6 +14,8 @@ from tests.cli.conftest import Deployment
 from .conftest import Project
 from .managing import managed, started
 
+pytestmark = pytest.mark.slow
+
 
 async def test_it_makes_the_map_moves_tenants_and_says_what_the_script_says(deployment: Deployment) -> None:
     await deployment.fill("acme", 60)

@@ -20,6 +20,8 @@ from shardroute.admin import Admin
 from shardroute.embedded import EmbeddedRedis
 from shardroute.testing.qdrant import QdrantServer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RECORDS = 600
 CONFIGURATION = """\

@@ -14,6 +14,8 @@ import pytest
 
 from .search import ROOT, Search, running
 
+pytestmark = pytest.mark.slow
+
 NOTE = b"Notes of a kettle\n\nThe zeppelin brews its tea in the clouds."
 MOST = 20  # files that are added during a move: each is a passage more to be compared
 

@@ -9,6 +9,8 @@ import pytest
 
 from .search import Search
 
+pytestmark = pytest.mark.slow
+
 NOTE = b"Notes of a kettle\n\nThe zeppelin brews its tea in the clouds.\n\nNothing else is known of it."
 
 

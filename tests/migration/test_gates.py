@@ -35,7 +35,7 @@ TENANT = "acme"
 
 BAD: dict[str, tuple[Ways, str]] = {
     "wrong neighbours": (Ways(wrong=0.6), "recall"),
-    "three times as slow": (Ways(seconds=0.12), "latency_ratio"),
+    "three times as slow": (Ways(seconds=0.3), "latency_ratio"),
     "one query in five fails": (Ways(failing=0.2), "error_rate"),
 }
 """What the new cluster does, and which gate is to see it."""
@@ -120,7 +120,7 @@ async def test_a_bad_new_cluster_stops_the_move_before_the_crossing(
 ) -> None:
     limits = {**LIMITS, "latency_ratio": 1.2 if gate == "latency_ratio" else 0}
     async with judged(redis_server, namespace, gates=limits) as world, world.routers(2) as routers:
-        ways_of(world, Side.OLD, Ways(seconds=0.04 if gate == "latency_ratio" else 0.0))
+        ways_of(world, Side.OLD, Ways(seconds=0.1 if gate == "latency_ratio" else 0.0))
         ways_of(world, Side.NEW, ways)
         async with querying(routers) as ledger, world.admin() as admin:
             with pytest.raises(GateFailed) as failure:
@@ -199,7 +199,7 @@ async def test_a_new_cluster_that_goes_bad_after_the_crossing_is_left_again(
 ) -> None:
     limits = {**LIMITS, "soak": 30, "latency_ratio": 1.2 if gate == "latency_ratio" else 0}
     async with judged(redis_server, namespace, watch=limits) as world, world.routers(2) as routers:
-        calm = Ways(seconds=0.04 if gate == "latency_ratio" else 0.0)
+        calm = Ways(seconds=0.1 if gate == "latency_ratio" else 0.0)
         ways_of(world, Side.OLD, calm)
         ways_of(world, Side.NEW, calm)
         turn = When("moved to DUAL_NEW", lambda: ways_of(world, Side.NEW, ways))

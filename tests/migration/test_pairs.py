@@ -17,6 +17,8 @@ from shardroute.testing.pinecone import Lag
 from tests.support.pairs import KINDS, LAG, MAX_HOLD, SURELY, Pair, ServedPinecone
 from tests.support.traffic import Traffic
 
+pytestmark = pytest.mark.slow
+
 RECORDS = 60
 PAIRS = [(old, new, False) for old, new in product(KINDS, repeat=2)]
 PAIRS += [("qdrant", "pinecone-vectors", True), ("pinecone-vectors", "pinecone-documents", True)]

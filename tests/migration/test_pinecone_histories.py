@@ -23,6 +23,8 @@ from tests.support.flaky import FlakyStore
 from tests.support.pairs import KEY, LAG, Pair, ServedPinecone
 from tests.support.world import DIMENSION
 
+pytestmark = pytest.mark.slow
+
 PINECONE = ["pinecone-vectors", "pinecone-documents"]
 
 

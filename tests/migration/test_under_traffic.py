@@ -12,6 +12,8 @@ from tests.support.flaky import Faults
 from tests.support.traffic import Traffic
 from tests.support.world import World, record, same
 
+pytestmark = pytest.mark.slow
+
 FAULTS = {
     "healthy": (Faults(), Faults()),
     "slow": (Faults(slow=0.004), Faults(slow=0.008)),

@@ -27,6 +27,8 @@ from tests.cli.conftest import servers as servers
 
 from .application import GUIDE
 
+pytestmark = pytest.mark.slow
+
 
 def read(path: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(path.read_text())
