@@ -49,11 +49,7 @@ BRIEF = Plan(
     batch=2,
     admins=1,
 )
-PAIRS = [
-    ("qdrant", "pinecone-documents"),
-    ("pinecone-vectors", "qdrant"),
-    ("pinecone-documents", "pinecone-vectors"),
-]
+PAIRS = [("qdrant", "pinecone-documents"), ("pinecone-vectors", "qdrant")]
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)

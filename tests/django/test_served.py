@@ -91,7 +91,7 @@ async def test_tenants_move_there_and_back_under_load_while_a_worker_is_replaced
 @pytest.mark.parametrize("command", [WSGI, PRELOADED, ASGI, MIXED], ids=["WSGI", "preloaded", "ASGI", "both"])
 async def test_a_server_that_ends_leaves_no_session(deployed: Deployment, command: Sequence[str]) -> None:
     async with served(command, deployed) as server:
-        load = Load(server.url, TENANTS, pause=0.005)
+        load = Load(server.url, TENANTS, pause=0.05)
         async with load.flowing():
             await awake(server, deployed)
     assert await sessions(deployed) == []
@@ -99,7 +99,7 @@ async def test_a_server_that_ends_leaves_no_session(deployed: Deployment, comman
 
 async def test_workers_that_are_replaced_together_leave_no_session(deployed: Deployment) -> None:
     async with served(WSGI, deployed) as server:
-        load = Load(server.url, TENANTS, pause=0.005)
+        load = Load(server.url, TENANTS, pause=0.05)
         async with load.flowing():
             first = await awake(server, deployed)
             server.signal(signal.SIGHUP)

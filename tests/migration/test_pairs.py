@@ -20,9 +20,12 @@ from tests.support.traffic import Traffic
 pytestmark = pytest.mark.slow
 
 RECORDS = 60
-PAIRS = [(old, new, False) for old, new in product(KINDS, repeat=2)]
-PAIRS += [("qdrant", "pinecone-vectors", True), ("pinecone-vectors", "pinecone-documents", True)]
-PAIRS += [("pinecone-documents", "qdrant", True)]
+SPARSE = [
+    ("qdrant", "pinecone-vectors"),
+    ("pinecone-vectors", "pinecone-documents"),
+    ("pinecone-documents", "qdrant"),
+]
+PAIRS = [(*pair, pair in SPARSE) for pair in product(KINDS, repeat=2)]
 TO_END_A_HOLD = 1.0  # seconds for the clock of Redis, and a router, to see it
 
 
