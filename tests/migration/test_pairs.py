@@ -25,7 +25,7 @@ SPARSE = [
     ("pinecone-vectors", "pinecone-documents"),
     ("pinecone-documents", "qdrant"),
 ]
-PAIRS = [(*pair, pair in SPARSE) for pair in product(KINDS, repeat=2)]
+PAIRS = [(old, new, (old, new) in SPARSE) for old, new in product(KINDS, repeat=2)]
 TO_END_A_HOLD = 1.0  # seconds for the clock of Redis, and a router, to see it
 
 
