@@ -97,13 +97,13 @@ def _metric_attributes(operation: str, role: str, route: Route, target: Target) 
 @contextmanager
 def both_paths(operation: str, route: Route, extra: Mapping[str, Any]) -> Iterator[Span]:
     """The INTERNAL span above the two requests of an operation that touches both clusters."""
-    with tracer.start_as_current_span(
-        f"shardroute.{operation}",
-        kind=SpanKind.INTERNAL,
-        attributes={**route.attributes, **extra},
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
+    span = tracer.start_span(
+        f"shardroute.{operation}", kind=SpanKind.INTERNAL, attributes={**route.attributes, **extra}
+    )
+    if not span.get_span_context().is_valid:
+        yield span  # nobody listens: there is nothing that spans could be below
+        return
+    with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         yield span
 
 

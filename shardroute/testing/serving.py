@@ -92,6 +92,11 @@ class LoopServer:
                 transport.abort()
 
 
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""Searches are numpy's. With threads on every core, which spin, two servers would slow each other and their clients
+down as no two machines do."""
+
+
 class ChildServer:
     """A server as a child process. It ends with this process: its stdin is a pipe that then closes.
 
@@ -120,6 +125,7 @@ class ChildServer:
             *("--port", str(self._port)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env={**_ONE_THREAD, **os.environ},
         )
         assert self._process.stdout is not None
         line = (await self._process.stdout.readline()).decode().strip()

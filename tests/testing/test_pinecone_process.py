@@ -141,7 +141,8 @@ async def test_it_serves_what_the_command_line_says_and_ends_cleanly_with_a_sign
         fields = {one.name: one.schema.to_dict()["fields"] async for one in pinecone.indexes.list()}
     process.send_signal(number)
     _, errors = await process.communicate()
-    assert (process.returncode, errors) == (0, b"")
+    said = [line for line in errors.splitlines() if b" took " not in line]  # -X dev tells of a slow machine
+    assert (process.returncode, said) == (0, [])
     assert {name: set(schema) for name, schema in fields.items()} == {
         "docs": {"_values"},
         "pages": {"dense", "words"},
