@@ -148,8 +148,11 @@ async def test_a_failure_to_open_is_told_to_all_and_the_next_tries_again(doors: 
     background = Background.started()
     kept = background.keep(doors.open)
     doors.failure = ControlPlaneUnavailable("away")
-    asked = [asyncio.wrap_future(background.submit(kept())) for _ in range(3)]
-    assert [str(error) for error in await asyncio.gather(*asked, return_exceptions=True)] == ["away"] * 3
+
+    async def asked() -> list[object]:
+        return await asyncio.gather(*(kept() for _ in range(3)), return_exceptions=True)
+
+    assert list(map(str, await asyncio.wrap_future(background.submit(asked())))) == ["away"] * 3
     doors.failure = None
     assert await asyncio.wrap_future(background.submit(kept())) == 2
     await asyncio.to_thread(background.close, 10)
