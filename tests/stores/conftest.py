@@ -218,7 +218,7 @@ def _served(make: Callable[[], QdrantServer] | Callable[[], PineconeServer]) -> 
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    yield started.get(timeout=10)
+    yield started.get(timeout=60)
     stop.set()
     thread.join()
 
