@@ -217,3 +217,25 @@ class BarrierTimeout(MigrationError):
             "`shardroute doctor` shows them; evict one that you know is dead."
         )
         self.sessions = tuple(sessions)
+
+
+_QUOTING = (
+    ClusterRejected,
+    ClusterUnavailable,
+    EncoderMismatch,
+    EncoderUnavailable,
+    VerificationFailed,
+)
+"""Errors whose words may be those of others, who quote what they were sent."""
+
+
+def for_log(error: BaseException) -> str:
+    """How `error` is told to an operator: what happened and where, without what a tenant wrote or asked."""
+    name = type(error).__name__
+    if not isinstance(error, ShardrouteError):
+        return name
+    if not isinstance(error, _QUOTING):
+        return f"{name}: {error}"
+    where = getattr(error, "cluster", None) or getattr(error, "encoder", None)
+    cause = error.__cause__
+    return "".join((name, f" of {where!r}" if where else "", f", by {type(cause).__name__}" if cause else ""))

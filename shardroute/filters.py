@@ -103,6 +103,8 @@ def _parse_object(raw: object, path: str, depth: int) -> Filter:
 def _parse_entry(key: object, value: object, path: str, depth: int) -> Filter:
     if not isinstance(key, str) or not key:
         raise InvalidFilter(f"key {key!r} is not a non-empty string", path=path)
+    if not is_text(key):
+        raise InvalidFilter(f"key {key!r} cannot be written as UTF-8", path=path)
     here = f"{path}.{key}" if path else key
     if key in _COMBINERS:
         return _COMBINERS[key](value, here, depth + 1)
@@ -111,6 +113,17 @@ def _parse_entry(key: object, value: object, path: str, depth: int) -> Filter:
             f"unknown operator; here {', '.join(_COMBINERS)} or a field's name is meant", path=here
         )
     return _parse_field(key, value, here)
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8: half of a surrogate pair cannot, and `json.loads` lets it in."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parse_field(field: str, value: object, path: str) -> Filter:
@@ -143,6 +156,8 @@ def _scalar(value: object, path: str) -> Scalar:
         raise InvalidFilter(f"{value} is not a number that can be compared", path=path)
     if not isinstance(value, (str, bool, int, float)):
         raise InvalidFilter(f"expected a string, number or boolean, got {shown(value)}", path=path)
+    if isinstance(value, str) and not is_text(value):
+        raise InvalidFilter(f"{shown(value)} cannot be written as UTF-8", path=path)
     return value
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidInput, InvalidRecord
-from .filters import Filter
+from .filters import Filter, is_text
 
 Vector: TypeAlias = NDArray[np.float32]
 VectorLike: TypeAlias = Sequence[float] | NDArray[Any]
@@ -25,6 +25,9 @@ RESERVED_PREFIX = "__shardroute"
 
 MAX_ID_LENGTH = 512
 """Characters of an id: Pinecone's limit, the narrower of the two vendors."""
+
+MAX_DEPTH = 100
+"""Of lists and mappings within metadata: the JSON parser of Qdrant takes 128, the request's own included."""
 
 FLOAT32_TOLERANCE = 1e-5
 """Two float32 components that differ by less, relative to the vector's norm, are the same component."""
@@ -84,10 +87,8 @@ def check_id(record_id: object) -> str:
         raise InvalidRecord(
             f"id {record_id[:40]!r}… has {len(record_id)} characters; at most {MAX_ID_LENGTH}, no NUL"
         )
-    try:
-        record_id.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRecord(f"id {record_id[:40]!r} cannot be written as UTF-8") from error
+    if not is_text(record_id):
+        raise InvalidRecord(f"id {record_id[:40]!r} cannot be written as UTF-8")
     return record_id
 
 
@@ -96,8 +97,8 @@ def check_metadata(metadata: object) -> Metadata:
     if not isinstance(metadata, Mapping):
         raise InvalidRecord(f"metadata must be a mapping, not {type(metadata).__name__}")
     for key, value in metadata.items():
-        if not isinstance(key, str):
-            raise InvalidRecord(f"metadata key {key!r} is not a string")
+        if not isinstance(key, str) or not is_text(key):
+            raise InvalidRecord(f"metadata key {key!r} is not a string, or none that UTF-8 can hold")
         if key.startswith(RESERVED_PREFIX):
             raise InvalidRecord(
                 f"metadata key {key!r}: keys that begin with {RESERVED_PREFIX!r} are reserved"
@@ -106,20 +107,28 @@ def check_metadata(metadata: object) -> Metadata:
     return metadata
 
 
-def _check_value(value: object, path: str) -> None:
-    if value is None or isinstance(value, (str, bool, int)):
+def _check_value(value: object, path: str, depth: int = 1) -> None:
+    if value is None or isinstance(value, (bool, int)):
         return
+    if isinstance(value, str):
+        if not is_text(value):
+            raise InvalidRecord(f"metadata {path!r} cannot be written as UTF-8")
+        return
+    if depth > MAX_DEPTH:
+        raise InvalidRecord(f"metadata {path[:40]!r}… is nested deeper than {MAX_DEPTH}")
     if isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidRecord(f"metadata {path!r} is {value}: JSON has no such number")
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            _check_value(item, f"{path}[{index}]")
+            _check_value(item, f"{path}[{index}]", depth + 1)
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            if not isinstance(key, str):
-                raise InvalidRecord(f"metadata {path!r} has the key {key!r}, which is not a string")
-            _check_value(item, f"{path}.{key}")
+            if not isinstance(key, str) or not is_text(key):
+                raise InvalidRecord(
+                    f"metadata {path!r} has the key {key!r}, which is not a string, or none that UTF-8 can hold"
+                )
+            _check_value(item, f"{path}.{key}", depth + 1)
     else:
         raise InvalidRecord(f"metadata {path!r} is a {type(value).__name__}, which JSON cannot hold")
 
@@ -220,8 +229,12 @@ class Query:
             raise InvalidInput(
                 "a query needs a vector, a sparse vector or both; or `text`, where the topologies have encoders"
             )
-        if not 1 <= self.top_k <= 10_000:
-            raise InvalidInput(f"top_k is {self.top_k}; it must be from 1 to 10,000")
+        if not _is_whole(self.top_k) or not 1 <= self.top_k <= 10_000:
+            raise InvalidInput(f"top_k is {self.top_k!r}; it must be a whole number from 1 to 10,000")
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
 
 
 def check_dimension(vector: Vector | None, dimension: int, metric: Metric, *, what: str) -> None:

@@ -154,8 +154,8 @@ class Tenant:
 
         By `filter` where reads lag behind writes (Pinecone), it first waits for them: for the cluster's `lag`.
         """
-        if isinstance(ids, str):
-            raise InvalidInput(f"delete takes a list of ids, not the string {ids!r}")
+        if ids is not None and (isinstance(ids, str) or not isinstance(ids, Iterable)):
+            raise InvalidInput(f"delete takes a list of ids, not {ids!r}")
         async for batch in self._chosen(None if ids is None else list(ids), filter, timeout):
             await self._write(Delete(batch), timeout)
 
@@ -335,10 +335,10 @@ class Tenant:
         return condition
 
 
-def _side_of(cursor: str) -> tuple[Side, Cursor]:
-    side, colon, inner = cursor.partition(":")
+def _side_of(cursor: object) -> tuple[Side, Cursor]:
+    side, colon, inner = cursor.partition(":") if isinstance(cursor, str) else ("", "", "")
     if not colon or side not in set(Side):
-        raise InvalidInput(f"cursor {cursor[:40]!r} was not given out by `page`")
+        raise InvalidInput(f"cursor {cursor!r:.42} was not given out by `page`")
     return Side(side), inner
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from . import telemetry as names
 from .admission import Admission, Wait
 from .control import Begun, ControlPlane
-from .errors import ClusterUnavailable, ControlPlaneUnavailable, Unavailable
+from .errors import ClusterUnavailable, ControlPlaneUnavailable, Unavailable, for_log
 from .operations import Operation
 from .routing import Route, Sides, Target
 from .rules import Verdict, leaves_debt, verdict
@@ -168,7 +168,7 @@ class Writer:
         )
         first, second = outcome
         if isinstance(second, BaseException):
-            log.warning("tenant %s: %s left as debt: %s", route.tenant, operation.name, second)
+            log.warning("tenant %s: %s left as debt: %s", route.tenant, operation.name, for_log(second))
         return first, second
 
     async def _begin(self, route: Route, operation: Operation, token: str, generation: int) -> bool:

@@ -174,7 +174,7 @@ def _wanted(request: HttpRequest) -> Wanted:
     return Wanted(
         words=request.GET.get("q", "").strip(),
         phase=Phase(phase) if phase in set(Phase) else None,
-        number=max(1, int(number)) if number.isdecimal() else 1,
+        number=max(1, int(number[:9])) if number.isdecimal() else 1,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Awaitable
+from inspect import isawaitable
 from typing import Any, Protocol
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.http import HttpRequest
 
 from shardroute.errors import ConfigError, UnknownTenant
@@ -48,8 +49,8 @@ class Requested:
             name = self._resolved()
             known = conf.current().known
             if known is not None:
-                answer = async_to_sync(known)(name) if inspect.iscoroutinefunction(known) else known(name)
-                _check(name, known=bool(answer))
+                answer = known(name)
+                _check(name, known=async_to_sync(_awaited)(answer) if isawaitable(answer) else answer)
             self._name = name
         return self._name
 
@@ -60,7 +61,7 @@ class Requested:
             looks_up = settings.resolver is not None and settings.resolver.roots
             name = await sync_to_async(self._resolved)() if looks_up else self._resolved()
             if settings.known is not None:
-                _check(name, known=bool(await _awaited(settings.known, name)))
+                _check(name, known=await _asked(settings.known, name))
             self._name = name
         return self._name
 
@@ -71,13 +72,22 @@ class Requested:
         return resolved(resolver, self._asked)
 
 
-async def _awaited(known: conf.Known, name: str) -> Any:
-    if inspect.iscoroutinefunction(known):
-        return await known(name)
-    return await sync_to_async(known)(name)
+async def _asked(known: conf.Known, name: str) -> object:
+    """A plain function may look into the database, so in a thread. What it gives may be there to be awaited."""
+    answer = known(name) if _is_async(known) else await sync_to_async(known)(name)
+    return await answer if isawaitable(answer) else answer
 
 
-def _check(name: str, *, known: bool) -> None:
+def _is_async(known: conf.Known) -> bool:
+    """A function, or an object that is called like one, such as a cache of answers."""
+    return iscoroutinefunction(known) or iscoroutinefunction(getattr(known, "__call__", None))  # noqa: B004 - how, not whether
+
+
+async def _awaited(answer: Awaitable[object]) -> object:
+    return await answer
+
+
+def _check(name: str, *, known: object) -> None:
     if not known:
         raise UnknownTenant(f"there is no tenant {name!r}")
 

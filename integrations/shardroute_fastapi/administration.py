@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.params import Depends
 
 from shardroute import MigrationError
@@ -19,6 +19,7 @@ from shardroute.statistics import Events, Shares
 
 from .running import running_router
 
+_Seconds = Annotated[float | None, Query(gt=0, le=1e9, allow_inf_nan=False)]
 _PATIENCE = 2.0  # seconds for a Redis that is away: somebody waits for the answer
 
 
@@ -54,7 +55,7 @@ async def _tenant(request: Request, tenant: str) -> dict[str, Any]:
         return _status(found)
 
 
-async def _compare(request: Request, tenant: str, seconds: float | None = None) -> dict[str, Any]:
+async def _compare(request: Request, tenant: str, seconds: _Seconds = None) -> dict[str, Any]:
     """What routers saw of the tenant's two paths: all that is kept, or the last `seconds`."""
     async with _admin(request) as admin:
         return _comparison(await admin.compare(tenant, seconds=seconds))

@@ -48,12 +48,16 @@ class ShardrouteMiddleware:
             await self.app(scope, receive, send)
             return
         found = await self._found(scope)
-        scope.setdefault("state", {})["tenant"] = found.tenant
+        state = scope.setdefault("state", {})
+        around = state.get("tenant")
+        state["tenant"] = found.tenant
         token = entered(found)
         try:
             await self.app(scope, receive, send)
         finally:
             left(token)
+            if around is not None:  # of the application in which this one is mounted
+                state["tenant"] = around
 
     async def _found(self, scope: Scope) -> Found:
         """An error, whatever it is, belongs to who asks for the tenant: others are served without one."""

@@ -28,7 +28,7 @@ from .coverage import Coverage
 from .recognised import Twins
 
 FACADE = "RoutedIndex"
-_DEFAULT_NAMESPACES = frozenset({"", "__default__"})
+_DEFAULT_NAMESPACE = "__default__"  # beside "" and, as in the SDK, None
 
 
 def _of_api(status: int) -> Callable[[ShardrouteError], Mapping[str, Any]]:
@@ -68,9 +68,11 @@ class Namespaces:
         self._default_tenant = default_tenant
         self._coverage = Coverage(FACADE, AsyncIndex, ignored)
 
-    def _tenant(self, namespace: str) -> Tenant:
-        """The namespace's tenant. Raises UnknownTenant, InvalidTenant."""
-        if namespace not in _DEFAULT_NAMESPACES:
+    def _tenant(self, namespace: object) -> Tenant:
+        """The namespace's tenant. Raises UnknownTenant, InvalidTenant, InvalidInput."""
+        if namespace and namespace != _DEFAULT_NAMESPACE:
+            if not isinstance(namespace, str):
+                raise InvalidInput(f"a namespace is a string, not {namespace!r}")
             return self._router.tenant(self._tenant_of(namespace))
         if self._default_tenant is None:
             raise UnknownTenant(

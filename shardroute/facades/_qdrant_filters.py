@@ -14,8 +14,8 @@ from typing import Any
 
 from qdrant_client import models
 
-from ..errors import NotCovered
-from ..filters import All, AnyOf, Equals, Exists, Filter, Not, Range, matches
+from ..errors import InvalidFilter, NotCovered
+from ..filters import All, AnyOf, Equals, Exists, Filter, Not, Range, Scalar, is_text, matches
 from .coverage import Coverage
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -46,6 +46,7 @@ class Translator:
         """The key of a payload's top level that a JSON path names. Raises NotCovered for what lies deeper."""
         if _PLAIN_KEY.fullmatch(key):
             return key
+        _check_text(key)
         quoted = _QUOTED_KEY.fullmatch(key)
         if quoted is None:
             raise self._no(f"key {key!r}", "only a payload's top level can be named")
@@ -83,9 +84,9 @@ class Translator:
     def _match(self, field: str, raw: object) -> Filter:
         match raw:
             case models.MatchValue(value=value):
-                return Equals(field, (value,))
+                return Equals(field, _checked([value]))
             case models.MatchAny(any=values):
-                return Equals(field, tuple(values))
+                return Equals(field, _checked(values))
             case models.MatchExcept():
                 raise self._no(
                     "MatchExcept",
@@ -120,6 +121,20 @@ _CONDITIONS: dict[str, Callable[[Translator, str, Any], Filter]] = {
     "range": Translator._range,
     "is_empty": Translator._empty,
 }
+
+
+def _checked(values: Iterable[Scalar]) -> tuple[Scalar, ...]:
+    """Raises InvalidFilter."""
+    found = tuple(values)
+    for value in found:
+        if isinstance(value, str):
+            _check_text(value)
+    return found
+
+
+def _check_text(value: str) -> None:
+    if not is_text(value):
+        raise InvalidFilter(f"{value!r} cannot be written as UTF-8", path="")
 
 
 def _listed(conditions: object) -> list[Any]:

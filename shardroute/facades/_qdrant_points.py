@@ -153,7 +153,7 @@ class Shapes:
             shown[self.sparse_name] = models.SparseVector(
                 indices=sparse.indices.tolist(), values=_numbers(sparse.values)
             )
-        if isinstance(wanted, list):
+        if isinstance(wanted, (list, tuple)):
             return {name: vector for name, vector in shown.items() if name in wanted}
         return shown.get("") if shown.keys() == {""} else shown
 

@@ -63,7 +63,10 @@ class Reads(OneTenant):
                 shard_key_selector=shard_key_selector,
             )
             condition = self._filters.filter("query_points", query_filter)
-            asked, skipped = await self._asked(query, using, timeout), offset or 0
+            skipped = offset or 0
+            if limit < 1 or skipped < 0:
+                raise InvalidInput(f"limit is {limit}, offset {skipped}; they must be at least 1 and 0")
+            asked = await self._asked(query, using, timeout)
             found = await self._tenant.query(
                 asked.dense,
                 sparse_vector=asked.sparse,

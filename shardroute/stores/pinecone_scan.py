@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from ..errors import ClusterRejected
+from ..errors import InvalidInput
 from ..ports import Cursor
 from ..records import Record
 from .pinecone_batches import PAGE
@@ -46,13 +46,11 @@ def cursor_of(kind: str, token: str | None) -> Cursor | None:
     return None if token is None else f"{kind}:{token}"
 
 
-def token_of(cluster: str, kind: str, cursor: Cursor | None) -> str | None:
-    """The token of a cursor. Raises ClusterRejected if it is from another kind of listing, or another store."""
+def token_of(kind: str, cursor: Cursor | None) -> str | None:
+    """The token of a cursor. Raises InvalidInput if it is from another kind of listing, or another store."""
     if cursor is None:
         return None
     found, _, token = cursor.partition(":")
     if found != kind:
-        raise ClusterRejected(
-            cluster, f"cursor {cursor!r} was not given out by such a scan of a Pinecone store"
-        )
+        raise InvalidInput(f"cursor {cursor[:40]!r} was not given out by such a scan of a Pinecone store")
     return token

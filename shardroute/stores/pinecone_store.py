@@ -161,7 +161,7 @@ class PineconeStore(PineconeApi):
         if clause is False:
             return Page([], None)
         kind = _BY_ID if clause is True else _BY_FILTER
-        token = token_of(self.name, kind, cursor)
+        token = token_of(kind, cursor)
         if clause is True:
             read = self._scan_ids(place, token, limit, vectors)
         else:

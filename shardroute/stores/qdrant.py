@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from qdrant_client import AsyncQdrantClient, models
 
-from ..errors import ClusterRejected, ClusterUnavailable, InvalidFilter, InvalidRecord
+from ..errors import ClusterRejected, ClusterUnavailable, InvalidFilter, InvalidInput, InvalidRecord
 from ..filters import Filter
 from ..ports import Change, Cursor, Description, Limits, Page
 from ..records import Match, Query, Record
@@ -234,7 +234,7 @@ class QdrantStore:
         own = within(place, condition=condition)
         offset = None if cursor is None else points.native_id(cursor)
         if offset is None and cursor is not None:
-            raise ClusterRejected(self.name, f"cursor {cursor!r} was not given out by a Qdrant store")
+            raise InvalidInput(f"cursor {cursor[:40]!r} was not given out by a Qdrant store")
         answer = self._requests.scroll(place, own, offset, limit, vectors=vectors)
         held, following = await self._reached(place, answer, ([], None))
         records = [points.to_record(place, point) for point in held]

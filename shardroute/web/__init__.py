@@ -1,6 +1,7 @@
 """What web frameworks have in common: whose request it is, and how an error is answered. Pure."""
 
-from .answers import Problem, for_log, problem
+from ..errors import for_log
+from .answers import Problem, problem
 from .resolvers import AllAgree, Asked, Attribute, Claim, FirstOf, Header, PathSegment, Resolver, Subdomain
 from .resolving import resolved
 

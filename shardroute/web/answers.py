@@ -9,16 +9,13 @@ from typing import Any
 
 from ..errors import (
     ClusterRejected,
-    ClusterUnavailable,
     EncoderMismatch,
-    EncoderUnavailable,
     InvalidInput,
     InvalidTenant,
     MapLost,
     ShardrouteError,
     Unavailable,
     VerbRefused,
-    VerificationFailed,
 )
 
 _STATUS: tuple[tuple[type[ShardrouteError], HTTPStatus], ...] = (
@@ -42,15 +39,6 @@ _WORDS = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "internal error",
 }
 
-_QUOTING = (
-    ClusterRejected,
-    ClusterUnavailable,
-    EncoderMismatch,
-    EncoderUnavailable,
-    VerificationFailed,
-)
-"""Errors whose words may be those of others, who quote what they were sent."""
-
 _RETRY_AFTER = 1.0
 """Seconds, where a retryable error does not know."""
 
@@ -70,9 +58,9 @@ def problem(error: ShardrouteError) -> Problem:
         (code for kind, code in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
     )
     document: dict[str, Any] = {"type": type(error).__name__}
-    document["detail"] = str(error) if status in _SAID else _WORDS[status]
+    document["detail"] = _writable(str(error)) if status in _SAID else _WORDS[status]
     if path := getattr(error, "path", ""):
-        document["path"] = path
+        document["path"] = _writable(path)
     headers = {}
     if error.retryable and status is HTTPStatus.SERVICE_UNAVAILABLE:
         seconds = _RETRY_AFTER if error.retry_after is None else error.retry_after
@@ -80,11 +68,6 @@ def problem(error: ShardrouteError) -> Problem:
     return Problem(int(status), headers, document)
 
 
-def for_log(error: ShardrouteError) -> str:
-    """How `error` is told to an operator: what happened and where, without what a tenant wrote or asked."""
-    name = type(error).__name__
-    if not isinstance(error, _QUOTING):
-        return f"{name}: {error}"
-    where = getattr(error, "cluster", None) or getattr(error, "encoder", None)
-    cause = error.__cause__
-    return "".join((name, f" of {where!r}" if where else "", f", by {type(cause).__name__}" if cause else ""))
+def _writable(words: str) -> str:
+    """What quotes a caller may hold what UTF-8 cannot."""
+    return words.encode("utf-8", "backslashreplace").decode()

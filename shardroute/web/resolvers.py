@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 _BEARER = "bearer "
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -115,7 +116,8 @@ class Attribute(Resolver):
         found = asked.root(root)
         for name in rest:
             found = found.get(name) if isinstance(found, Mapping) else _looked_up(found, name)
-        return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else None
+        known = isinstance(found, (str, int, UUID)) and not isinstance(found, bool)
+        return str(found) or None if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class AllAgree(Resolver):
 
 
 def _without_port(host: str) -> str:
-    return host.rpartition("]")[2].partition(":")[0]  # an address in brackets is nobody's subdomain
+    return "" if host.startswith("[") else host.partition(":")[0]  # an address is nobody's subdomain
 
 
 def _looked_up(owner: Any, name: str) -> Any:

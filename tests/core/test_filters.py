@@ -169,6 +169,13 @@ def test_anything_else_is_refused_with_its_path(raw: object, path: str, why: str
     assert str(refused.value).startswith(f"{path or 'filter'}: {why}")
 
 
+def test_half_of_a_surrogate_pair_is_refused_with_its_path() -> None:
+    for raw, path in (({"\ud800": 1}, ""), ({"a": {"$in": ["x", "\ud800"]}}, "a.$in[1]")):
+        with pytest.raises(InvalidFilter, match="cannot be written as UTF-8") as refused:
+            parse(raw)
+        assert refused.value.path == path
+
+
 @given(anything)
 def test_no_json_raises_anything_but_invalid_filter(raw: Any) -> None:
     with suppress(InvalidFilter):

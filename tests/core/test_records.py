@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shardroute.errors import InvalidInput, InvalidRecord
 from shardroute.records import (
+    MAX_DEPTH,
     MAX_ID_LENGTH,
     Metric,
     Query,
@@ -189,6 +190,18 @@ def test_what_json_would_write_the_same_is_accepted_too(value: object) -> None:
     check_metadata({"key": value})
 
 
+def nested(depth: int) -> Any:
+    """Lists in lists."""
+    held: Any = 1
+    for _ in range(depth):
+        held = [held]
+    return held
+
+
+def test_metadata_may_be_nested_up_to_a_depth() -> None:
+    assert check_metadata({"a": nested(MAX_DEPTH)})
+
+
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
@@ -207,6 +220,7 @@ def test_what_json_would_write_the_same_is_accepted_too(value: object) -> None:
         ({"a": 1j}, "metadata 'a' is a complex"),
         ({"a": np.int64(1)}, "metadata 'a' is a int64"),
         ({"a": np.array([1])}, "metadata 'a' is a ndarray"),
+        ({"a": nested(MAX_DEPTH + 1)}, f"is nested deeper than {MAX_DEPTH}"),
     ],
     ids=lambda value: repr(value)[:40],
 )
@@ -216,6 +230,12 @@ def test_metadata_that_is_not_json_is_refused_with_its_path(raw: object, why: st
 
 
 # -- records and queries
+
+
+def test_half_of_a_surrogate_pair_is_refused_in_metadata() -> None:
+    for raw in ({"\ud800": 1}, {"a": {"\ud800": 1}}, {"a": ["x", "\udfff"]}):
+        with pytest.raises(InvalidRecord, match="UTF-8"):
+            check_metadata(raw)
 
 
 def test_a_record_checks_all_its_parts() -> None:
@@ -251,9 +271,9 @@ def test_a_clusters_own_answer_is_not_checked_again() -> None:
     assert (record.id, record.vector, record.sparse_vector) == ("", None, None)
 
 
-@pytest.mark.parametrize("top_k", [0, -1, 10_001])
-def test_top_k_has_limits(top_k: int) -> None:
-    with pytest.raises(InvalidInput, match=f"top_k is {top_k}"):
+@pytest.mark.parametrize("top_k", [0, -1, 10_001, 1.5, "x", None, True])
+def test_top_k_has_limits(top_k: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"top_k is {top_k!r}"):
         Query(as_vector([1.0]), top_k=top_k)
 
 

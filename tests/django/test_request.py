@@ -98,11 +98,11 @@ def test_a_foreign_host_is_answered_by_django(project: Project) -> None:
 
 
 @pytest.mark.parametrize("views", ["", "/async"], ids=["sync view", "async view"])
-@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("kind", ["plain", "async", "awaitable", "object"])
 async def test_a_tenant_that_the_application_does_not_know_is_not_found(
     project: Project, client: Get, views: str, kind: str
 ) -> None:
-    with project(KNOWN=_known if kind == "plain" else _aknown):
+    with project(KNOWN=_KNOWN[kind]):
         await Organisation.objects.aget_or_create(slug="known")
         assert (await client(f"{views}/about", headers={"X-Tenant": "known"})).status_code == 200
         unknown = await client(f"{views}/about", headers={"X-Tenant": "unheard-of"})
@@ -161,6 +161,16 @@ def _known(name: str) -> bool:
 
 async def _aknown(name: str) -> bool:
     return await Organisation.objects.filter(slug=name).aexists()
+
+
+class _Cache:
+    """As a cache of answers would be written."""
+
+    async def __call__(self, name: str) -> bool:
+        return await _aknown(name)
+
+
+_KNOWN = {"plain": _known, "async": _aknown, "awaitable": lambda name: _aknown(name), "object": _Cache()}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from pinecone import ScoredVector
 from pinecone.errors.exceptions import PineconeTypeError, PineconeValueError, ServiceError
 
-from shardroute import InvalidTenant, NotCovered, Router, ShardrouteError, UnknownTenant
+from shardroute import InvalidInput, InvalidTenant, NotCovered, Router, ShardrouteError, UnknownTenant
 from shardroute.facades.pinecone import RoutedIndex
 from tests.support.world import World, record
 
@@ -35,7 +35,7 @@ async def test_a_namespace_may_be_another_tenant_by_a_function(router: Router) -
     assert (await index.fetch(ids=["a"], namespace="ns-acme")).namespace == "ns-acme"
 
 
-@pytest.mark.parametrize("named", [{}, {"namespace": ""}, {"namespace": "__default__"}])
+@pytest.mark.parametrize("named", [{}, {"namespace": ""}, {"namespace": None}, {"namespace": "__default__"}])
 async def test_the_default_namespace_is_nobodys_unless_it_is_said_whose(
     router: Router, named: dict[str, Any]
 ) -> None:
@@ -50,6 +50,8 @@ async def test_a_namespace_that_can_be_no_tenant_is_refused_as_the_sdk_refuses_v
     with pytest.raises(InvalidTenant) as raised:
         await RoutedIndex(router).fetch(ids=["a"], namespace="no/tenant")
     assert isinstance(raised.value, PineconeValueError)
+    with pytest.raises(InvalidInput, match="a namespace is a string"):
+        await RoutedIndex(router).fetch(ids=["a"], namespace=7)  # type: ignore[arg-type]
 
 
 async def test_delete_all_leaves_other_tenants_alone(router: Router) -> None:

@@ -62,6 +62,12 @@ async def test_what_is_no_id_of_qdrants_is_refused(client: RoutedClient, given: 
         await client.retrieve("docs", [given])
 
 
+@pytest.mark.parametrize("page", [{"offset": -2}, {"limit": 0}, {"limit": -1, "offset": 5}])
+async def test_a_page_of_matches_that_cannot_be_is_refused(client: RoutedClient, page: Any) -> None:
+    with pytest.raises(InvalidInput, match="at least 1 and 0"):
+        await client.query_points("docs", ONE, **page)
+
+
 async def test_an_id_that_shardroute_wrote_is_shown_and_taken_as_it_is(
     router: Router, client: RoutedClient
 ) -> None:

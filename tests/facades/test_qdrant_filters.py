@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.local.payload_filters import check_filter
 
-from shardroute import NotCovered
+from shardroute import InvalidFilter, NotCovered
 from shardroute.facades._qdrant_filters import Translator
 from shardroute.facades.coverage import Coverage
 from shardroute.filters import as_raw, matches, parse
@@ -132,3 +132,11 @@ def test_a_condition_that_other_clusters_do_not_know_is_refused_by_name(conditio
 def test_a_filter_of_another_type_is_refused() -> None:
     with pytest.raises(NotCovered, match=r"count\(dict"):
         TRANSLATOR.filter("count", {"must": []})
+
+
+@pytest.mark.parametrize("place", ["key", "value"])
+def test_half_of_a_surrogate_pair_is_refused(place: str) -> None:
+    key, value = ('"\udc00"', "x") if place == "key" else ("a", "\udc00")
+    condition = models.FieldCondition(key=key, match=models.MatchValue(value=value))
+    with pytest.raises(InvalidFilter, match="UTF-8"):
+        TRANSLATOR.filter("count", models.Filter(must=[condition]))

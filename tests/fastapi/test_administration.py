@@ -73,6 +73,14 @@ async def test_it_says_where_tenants_stand_and_how_their_paths_compare(world: Wo
     assert (compared["phase"], compared["paths"]["new"]["cluster"]) == ("DUAL_NEW", "b")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "1e308", "-1", "0"])
+async def test_a_span_of_time_that_is_none_is_refused(world: World, seconds: str) -> None:
+    await moved(world, "acme")
+    async with asking(application(world.router)) as client:
+        path = f"/shardroute/tenants/acme/comparison?seconds={seconds}"
+        assert (await client.get(path, headers=OPERATOR)).status_code == 422
+
+
 async def test_a_tenant_goes_back_while_the_application_serves_it(world: World) -> None:
     await moved(world, "acme")
     async with asking(application(world.router), headers=OPERATOR) as client:

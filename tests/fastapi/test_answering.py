@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -25,6 +26,7 @@ from .conftest import asking
 from .stores import Refusing
 
 SECRET = "what-only-the-tenant-knows"
+JSON = {"Content-Type": "application/json"}
 QUERY = {"vector": [1, 2, 3, 4], "top_k": 3}
 
 
@@ -36,7 +38,7 @@ def refusing(world: World, error: Exception) -> FastAPI:
 
 async def asked(app: FastAPI, **query: object) -> tuple[int, str | None, dict[str, str]]:
     async with asking(app, headers={"X-Tenant": "acme"}) as client:
-        answer = await client.post("/search", json={**QUERY, **query})
+        answer = await client.post("/search", content=json.dumps({**QUERY, **query}), headers=JSON)
     return answer.status_code, answer.headers.get("Retry-After"), answer.json()
 
 
@@ -61,6 +63,11 @@ async def test_an_error_is_answered_with_its_status_and_when_to_try_again(
 async def test_a_filter_that_is_wrong_is_said_to_be_so_and_where(world: World) -> None:
     status, _, document = await asked(application(world.router), filter={"$and": [{"year": {"$near": 3}}]})
     assert (status, document["path"]) == (422, "$and[0].year.$near")
+
+
+async def test_a_filter_with_what_no_answer_can_quote_is_answered_all_the_same(world: World) -> None:
+    status, _, document = await asked(application(world.router), filter={"\ud800": {"$near": 3}})
+    assert (status, document["type"]) == (422, "InvalidFilter")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from shardroute_fastapi.asked import ScopeAsked
@@ -28,6 +29,7 @@ def test_without_a_host_there_is_no_subdomain() -> None:
     rule = Subdomain("example.com")
     assert rule(asked("/")) is None
     assert rule(asked("/", (b"host", b"acme.example.com:8000"))) == "acme"
+    assert rule(asked("/", (b"host", b"[::1]acme.example.com"))) is None
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,10 @@ def test_roots_are_what_other_middleware_has_left_in_the_scope() -> None:
     assert Attribute("session.tenant")(asked("/", **scope)) == "acme"
     assert Attribute("state.organisation.slug")(asked("/", **scope)) == "globex"
     assert Attribute("user.tenant")(asked("/", **scope)) is None
+
+
+def test_an_attribute_that_is_empty_says_nothing_and_an_id_may_be_a_uuid() -> None:
+    number = UUID(int=7)
+    scope = {"session": {"tenant": ""}, "state": {"organisation": number}}
+    assert Attribute("session.tenant")(asked("/", **scope)) is None
+    assert Attribute("state.organisation")(asked("/", **scope)) == str(number)

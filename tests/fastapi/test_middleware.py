@@ -175,6 +175,7 @@ async def test_the_inner_of_two_middlewares_counts_and_only_inside(world: World)
         async def between(scope: Scope, receive: Receive, send: Send) -> None:
             await inner({**scope, "inner": "globex"}, receive, send)
             seen.append(current_tenant().name)
+            assert scope["state"]["tenant"].name == "acme"
 
         await called(ShardrouteMiddleware(between, Header("X-Tenant"), router=router), "acme")
     assert seen == ["globex", "acme"]
