@@ -42,8 +42,8 @@ from .routing import Instant
 DIMENSION = 768
 RECORDS = 1_000
 TENANT = "acme"
-QUERIES = 600
-BLOCK = 50  # queries of one kind
+QUERIES = 1_000
+BLOCK = 100  # queries of one kind
 CALLS = 400  # of the request path in one round; fewer than the queue holds
 ROUNDS = 15
 PAUSE = 0.015  # seconds between two paced queries: a shadow takes about 4 ms

@@ -106,7 +106,7 @@ class ShadowConfig:
 
     share: float = 0.0
     floor: float = 0.05
-    budget: float = 0.05
+    budget: float = 0.03
     concurrency: int = 2
     queue: int = 100
     timeout: float = 10.0

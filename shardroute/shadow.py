@@ -39,9 +39,12 @@ log = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 
-_SAVING = (
-    0.1  # seconds for which time that was not spent is kept: shadows come evenly, not in bursts after a pause
-)
+_SAVING = 0.04
+"""Seconds for which time that was not spent is kept: shadows come evenly, not in bursts after a pause."""
+_EXPECTED = 0.002
+"""Seconds that a shadow is charged with when it is queued, until it is known what it took: else all reads that come
+while the first shadow is under way would find time left."""
+
 _MOST_IDS = 50  # of an answer in an example
 _FAILED, _BREACHED = 1.0, 2.0  # how bad
 
@@ -99,11 +102,12 @@ class Shadows:
         return affordable
 
     def offer(self, shadow: Shadow[Any]) -> None:
-        """Queues it, or counts that there was no room."""
-        try:
-            self._queue.put_nowait(shadow)
-        except asyncio.QueueFull:
+        """Queues it, or counts that there was no room, or no time any more: others were drawn before it."""
+        if self._queue.full() or not self._allowance.left(monotonic()):
             self._shed(shadow.route)
+            return
+        self._allowance.spend(_EXPECTED)
+        self._queue.put_nowait(shadow)
 
     def _shed(self, route: Route) -> None:
         self._tallies.of(route.tenant).event(Events.SHED)
@@ -152,7 +156,7 @@ class Shadows:
             except Exception:
                 log.exception("a shadow of tenant %s was not counted", shadow.route.tenant)
             finally:
-                self._allowance.spend(cast.seconds)
+                self._allowance.spend(cast.seconds - _EXPECTED)
 
     async def _cast(self, shadow: Shadow[Any]) -> None:
         if self._moved(shadow):
