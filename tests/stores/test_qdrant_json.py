@@ -186,13 +186,6 @@ def same_sparse(one: SparseVector | None, two: SparseVector | None) -> bool:
     return np.array_equal(one.indices, two.indices) and np.array_equal(one.values, two.values)
 
 
-async def test_what_utf8_cannot_hold_is_refused_and_nothing_written(store: QdrantStore) -> None:
-    await store.prepare(place())
-    with pytest.raises(ClusterRejected, match="surrogate"):
-        await store.upsert(place(), [Record("a", unit(1)), Record("b", unit(2), {"x": "\ud800"})])
-    assert await store.count(place()) == 0
-
-
 async def test_grpc_and_local_mode_go_by_the_clients_models() -> None:
     for there in (
         QdrantStore.connect("q", url="http://127.0.0.1:1", prefer_grpc=True),
