@@ -8,7 +8,7 @@ points that are asked for by id are looked at before anybody sees them.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -106,6 +106,8 @@ class QdrantStore:
             timeout=math.ceil(timeout),
             **options,
         )
+        if url is not None:
+            client.http.client.add_middleware(_apart_from_its_stream)
         return cls(
             name,
             client,
@@ -323,6 +325,18 @@ def _shares_ids(place: Place) -> bool:
 
 def _id(point: models.Record) -> points.PointId:
     return point.id if isinstance(point.id, int) else str(point.id)
+
+
+async def _apart_from_its_stream(
+    request: httpx.Request, call_next: Callable[[httpx.Request], Awaitable[httpx.Response]]
+) -> httpx.Response:
+    """httpx's response and its stream hold each other, and both bodies, until cyclic garbage is looked for.
+
+    Between two such looks, pages of a copy would be hundreds of megabytes.
+    """
+    response = await call_next(request)
+    response.stream = httpx.ByteStream(response.content)
+    return response
 
 
 def _address(options: dict[str, Any]) -> tuple[str, int | None]:
