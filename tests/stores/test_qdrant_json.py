@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from enum import IntEnum
@@ -184,6 +186,26 @@ def same_sparse(one: SparseVector | None, two: SparseVector | None) -> bool:
     if one is None or two is None:
         return one is two
     return np.array_equal(one.indices, two.indices) and np.array_equal(one.values, two.values)
+
+
+async def test_a_response_is_freed_when_it_has_been_read(store: QdrantStore) -> None:
+    """Not when cyclic garbage is looked for: a copy's pages are megabytes each."""
+    seen: list[weakref.ref[httpx.Response]] = []
+
+    async def note(request: httpx.Request, go_on: Any) -> httpx.Response:
+        answer: httpx.Response = await go_on(request)
+        seen.append(weakref.ref(answer))
+        return answer
+
+    await store.prepare(place())
+    store._client.http.client.add_middleware(note)
+    gc.disable()
+    try:
+        await store.upsert(place(), [Record("a", unit(1))])
+        assert [record.id for record in (await store.scan(place())).records] == ["a"]
+        assert [response() for response in seen] == [None, None]
+    finally:
+        gc.enable()
 
 
 async def test_grpc_and_local_mode_go_by_the_clients_models() -> None:
