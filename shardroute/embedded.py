@@ -35,6 +35,7 @@ class EmbeddedRedis:
         self._cluster = cluster
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self.port = port or _free_port()
 
     @property
@@ -52,6 +53,7 @@ class EmbeddedRedis:
         self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
             self._command(), cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+        self._guard = _guard(self._process.pid)
         client: Any = Redis(
             host="127.0.0.1", port=self.port, socket_timeout=None, retry=Retry(NoBackoff(), 0)
         )
@@ -87,6 +89,10 @@ class EmbeddedRedis:
 
     def kill(self) -> None:
         """As a crash would: no goodbye."""
+        if self._guard is not None:  # first: later, the id may be another's
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -104,6 +110,17 @@ class EmbeddedRedis:
             "cluster-port": str(_free_port()),
         }
         return [_binary(), *(word for key, value in options.items() for word in (f"--{key}", value))]
+
+
+def _guard(pid: int) -> subprocess.Popen[bytes]:
+    """Ends that process when this one has ended, however: its stdin is a pipe that then closes."""
+    return subprocess.Popen(
+        ["sh", "-c", "read forever; kill -9 $0", str(pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C in the terminal is not for it
+    )
 
 
 @asynccontextmanager
