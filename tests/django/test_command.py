@@ -9,6 +9,7 @@ import signal
 import pytest
 from django.core.management import CommandError, call_command
 
+from shardroute import __version__
 from tests.cli.conftest import Deployment
 
 from .conftest import Project
@@ -78,3 +79,9 @@ def test_code_may_call_it(project: Project, capfd: pytest.CaptureFixture[str]) -
     with pytest.raises(CommandError) as failed:
         call_command("shardroute", "migrate")
     assert failed.value.returncode == 2
+
+
+def test_its_version_is_shardroutes(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call_command("shardroute", "--version")
+    assert capfd.readouterr().out.strip() == __version__

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from shardroute import __version__
 from shardroute.cli import Caller, main
 
 from ... import conf
@@ -21,6 +22,9 @@ class Command(BaseCommand):
         "Moves tenants between vector database clusters. The same as the script `shardroute`; see its --help."
     )
     requires_system_checks = ()
+
+    def get_version(self) -> str:
+        return __version__
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Everything is the script's to parse, but for what Django has used up before: --settings, --pythonpath."""
