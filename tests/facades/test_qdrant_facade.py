@@ -211,6 +211,10 @@ async def test_vectors_have_the_names_that_the_application_gives_them(router: Ro
     found = await client.retrieve("docs", [1], with_vectors=True)
     assert isinstance(found[0].vector, dict)
     assert found[0].vector.keys() == {"text"}
+    for names, shown in (("text",), {"text"}), (("words",), set()), (["text", "words"], {"text"}):
+        [chosen] = await client.retrieve("docs", [1], with_vectors=names)
+        assert isinstance(chosen.vector, dict)
+        assert chosen.vector.keys() == shown
     with pytest.raises(InvalidInput, match="'image'"):
         await client.upsert("docs", [point(1, {"image": ONE})])
     with pytest.raises(InvalidInput, match="'image'"):

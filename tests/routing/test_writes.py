@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from shardroute.embedded import EmbeddedRedis
 from shardroute.errors import (
+    ClusterRejected,
     ClusterUnavailable,
     InvalidFilter,
     InvalidInput,
@@ -24,6 +25,7 @@ from shardroute.phases import Phase, Side
 from shardroute.records import Record
 from shardroute.rules import Journal
 from shardroute.tenant import Tenant
+from shardroute.topology import Place
 from tests.control.board import TENANT
 from tests.support.flaky import Faults
 from tests.support.world import record
@@ -309,6 +311,21 @@ async def test_the_primary_decides_for_the_caller_and_any_failure_leaves_debt(
         assert await calm.board.debt() == ({"one"} if owed else set())
 
 
+async def test_the_log_of_debt_says_what_failed_and_not_what_was_written(
+    calm: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def quotes(place: Place, records: Sequence[Record], *, insert_only: bool = False) -> None:
+        raise ClusterRejected("b", f"I cannot take {dict(records[0].metadata)}")
+
+    monkeypatch.setattr(calm.new, "upsert", quotes)
+    async with calm.router() as router:
+        await calm.board.walk(Phase.DUAL_OLD)
+        await router.tenant(TENANT).upsert([Record("one", VECTOR, {"secret": "hunter2"})])
+        await _settled(calm)
+    [entry] = [entry for entry in caplog.records if "debt" in entry.message]
+    assert entry.message == f"tenant {TENANT}: upsert left as debt: ClusterRejected of 'b'"
+
+
 async def _settled(stage: Stage) -> None:
     async def no_token() -> bool:
         return (await stage.world.plane.journal.counts(TENANT)).tokens == 0
@@ -410,6 +427,8 @@ BAD: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "an update of nothing": lambda tenant: tenant.update("one"),
     "a delete of nothing named": lambda tenant: tenant.delete(),
     "an id instead of ids": lambda tenant: tenant.delete("one"),
+    "a number instead of ids": lambda tenant: tenant.delete(cast(Any, 5)),
+    "a number instead of a cursor": lambda tenant: tenant.page(cast(Any, 5)),
     "a query of a wrong dimension": lambda tenant: tenant.query([1.0]),
     "a query by a zero vector": lambda tenant: tenant.query([0.0] * 4),
     "a query for no records": lambda tenant: tenant.query(VECTOR, top_k=0),
