@@ -4,29 +4,49 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+_REQUESTS = 8
+"""Of a size before it is judged: one alone says more about what else went on than about its size."""
+_AS_FAST = 0.95
+
 
 @dataclass(frozen=True, slots=True)
 class BatchSize:
-    """Climbs while more is faster, goes back when it is not, halves when the cluster complains.
+    """Climbs while more is about as fast, then takes what was fastest; halves when the cluster complains.
 
-    `best_rate`: records a second at `best`. `settled`: a larger one was tried and was no better.
+    How fast is measured over all requests that are under way at once: seconds of one of them tell mostly how long it
+    waited for the others.
+
+    `best_rate`: records a second at `best`. `since`: when the first request of this `size` ended; `requests` of this
+    size and `records` of any have ended after that. `settled`: no larger one is tried any more.
     """
 
     size: int
     largest: int
     best: int = 0
     best_rate: float = 0.0
+    since: float | None = None
+    requests: int = 0
+    records: int = 0
     settled: bool = False
 
-    def after(self, records: int, seconds: float) -> BatchSize:
-        """What to try next, after a request of the full size took so long."""
-        if self.settled or records < self.size:
+    def after(self, records: int, now: float) -> BatchSize:
+        """What to try next, after a request that ended `now` (seconds, of any clock)."""
+        if self.settled:
             return self
-        rate = records / max(seconds, 1e-6)
-        if rate > self.best_rate * 1.05:
-            larger = min(self.size * 2, self.largest)
-            return replace(self, size=larger, best=self.size, best_rate=rate, settled=larger == self.size)
-        return replace(self, size=self.best, settled=True)
+        full = records == self.size
+        if self.since is None:
+            return replace(self, since=now) if full else self
+        counted = replace(self, requests=self.requests + full, records=self.records + records)
+        if counted.requests < _REQUESTS:
+            return counted
+        return counted._judged(counted.records / max(now - self.since, 1e-6))
+
+    def _judged(self, rate: float) -> BatchSize:
+        best, best_rate = max((self.best_rate, self.best), (rate, self.size))[::-1]
+        larger = min(self.size * 2, self.largest)
+        if larger == self.size or rate < self.best_rate * _AS_FAST:
+            return BatchSize(best, self.largest, best, best_rate, settled=True)
+        return BatchSize(larger, self.largest, best, best_rate)
 
     def after_failure(self) -> BatchSize:
         """Half of it, and no more climbing."""

@@ -90,7 +90,7 @@ class Copier:
     async def _write_some(self, records: list[Record]) -> int:
         if self._work.limiter is not None:
             await self._work.limiter.acquire(len(records))
-        target, began = self._target, time.perf_counter()
+        target = self._target
         try:
             await self._work.patience.write(target.store.name, lambda: _insert(target, records))
         except (Unavailable, ClusterRejected):
@@ -99,7 +99,7 @@ class Copier:
                 raise
             self._batch = self._batch.after_failure()
             return 0
-        self._batch = self._batch.after(len(records), time.perf_counter() - began)
+        self._batch = self._batch.after(len(records), time.perf_counter())
         return len(records)
 
     async def _commit(self, read: _Read, before: Checkpoint) -> Checkpoint:
