@@ -62,8 +62,9 @@ def as_vector(values: VectorLike, *, what: str = "vector") -> Vector:
             f"{what} has shape {vector.shape}; one dimension and at least one number is needed"
         )
     finite = np.isfinite(vector)
-    if np.count_nonzero(finite) != vector.size:
-        raise InvalidRecord(f"{what} holds NaN or infinity at position {int(np.argmin(finite))}")
+    first = finite.argmin()  # of booleans: where the first one is that is not
+    if not finite.item(first):
+        raise InvalidRecord(f"{what} holds NaN or infinity at position {first}")
     return vector
 
 
@@ -234,7 +235,7 @@ class Query:
 
 
 def _is_whole(number: object) -> bool:
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+    return type(number) is int or (isinstance(number, (int, np.integer)) and not isinstance(number, bool))
 
 
 def check_dimension(vector: Vector | None, dimension: int, metric: Metric, *, what: str) -> None:

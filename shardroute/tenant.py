@@ -220,7 +220,7 @@ class Tenant:
         query = Query(
             dense,
             top_k,
-            self._condition(route, filter),
+            None if filter is None else self._condition(route, filter),
             sparse_vector,
             include_metadata,
             include_vector,
