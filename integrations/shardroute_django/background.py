@@ -10,9 +10,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from shardroute.errors import Unavailable
 
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 _Held = TypeVar("_Held")
+_Given = ParamSpec("_Given")
 
 _ENDING = "this process is ending"
 
@@ -29,6 +30,7 @@ class Background:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(Threads(thread_name_prefix="shardroute"))
         self._closing = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="shardroute", daemon=True)
         self._owned: set[asyncio.Task[None]] = set()
@@ -107,6 +109,31 @@ class Background:
             await kept.close()
         self._ended = True
         await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
+
+
+class Threads(ThreadPoolExecutor):
+    """For what the loop lets threads do: above all, looking up a host's address.
+
+    A process that ends refuses threads their work before its `atexit` functions are called, and the goodbye to Redis
+    may need a new connection. What is refused is done at once, in the thread that asks.
+    """
+
+    def submit(
+        self, work: Callable[_Given, _Answer], /, *args: _Given.args, **kwargs: _Given.kwargs
+    ) -> Future[_Answer]:
+        try:
+            return super().submit(work, *args, **kwargs)
+        except RuntimeError:
+            return _done(work, *args, **kwargs)
+
+
+def _done(work: Callable[_Given, _Answer], *args: _Given.args, **kwargs: _Given.kwargs) -> Future[_Answer]:
+    future: Future[_Answer] = Future()
+    try:
+        future.set_result(work(*args, **kwargs))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 class Kept(Generic[_Held]):

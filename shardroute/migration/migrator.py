@@ -53,7 +53,8 @@ _PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER", "TOKENS", "DEBT"})
 class Options:
     """What a caller may choose.
 
-    `verify`: compare every record before a cut-over; with `verify_synced`, of a copy made earlier as well.
+    `verify`: compare every record before a cut-over; with `verify_synced`, of a copy made earlier as well (None: before
+    a migration crosses, and not on the way back, which takes a moment).
     `empty`: move a tenant that has no records too. `gates`, `watch`: judge the traffic before and after a
     migration crosses, where the configuration says how. `canary`: before it crosses, the new cluster answers more
     and more of its reads, by the gates; without gates, ConfigError.
@@ -61,7 +62,7 @@ class Options:
 
     purge_target: bool = False
     verify: bool = True
-    verify_synced: bool = True
+    verify_synced: bool | None = None
     empty: bool = False
     gates: bool = True
     watch: bool = True
@@ -184,12 +185,13 @@ class Migrator:
         return outcome
 
     def _options(self, verb: str, options: Options) -> Options:
-        """Gates and watch are for migrations, and where there are any."""
+        """What is left open, and gates and watch only for migrations, where there are any."""
         moving = verb == "migrate"
         if moving and options.canary and not (options.gates and self._config.gates.closed):
             raise ConfigError("a canary is judged by gates: set some in [gates], and leave `--no-gates` out")
         return replace(
             options,
+            verify_synced=moving if options.verify_synced is None else options.verify_synced,
             gates=moving and options.gates and self._config.gates.closed,
             watch=moving and options.watch and self._config.watch.closed,
         )

@@ -136,3 +136,12 @@ async def test_a_migration_that_was_interrupted_cannot_pass_for_a_rollback(world
             await admin.move("rollback", "acme")
         await admin.move("migrate", "acme")
         assert await world.phase("acme") is Phase.DUAL_NEW
+
+
+async def test_the_way_back_compares_what_is_in_step_only_when_asked_to(world: World) -> None:
+    async with world.router() as router, world.admin() as admin:
+        await router.tenant("one").upsert([record("a")])
+        assert (await admin.move("migrate", "one")).compared == 1
+        assert (await admin.move("rollback", "one")).compared == 0
+        assert (await admin.move("migrate", "one")).compared == 1
+        assert (await admin.move("rollback", "one", Options(verify_synced=True))).compared == 1

@@ -37,8 +37,12 @@ _LOOK = 0.05  # seconds between two looks at what is in Redis
 
 @pytest.fixture
 async def deployed(deployment: Deployment) -> Deployment:
-    """With a map, and with the collections of the old cluster. `run` and `start` are the script."""
-    deployment.write(lock=LOCK)
+    """With a map, and with the collections of the old cluster. `run` and `start` are the script.
+
+    By name, as users write it: to look an address up takes a thread, also when a process ends.
+    """
+    by_name = {name: url.replace("127.0.0.1", "localhost") for name, url in vars(deployment.servers).items()}
+    deployment.write(lock=LOCK, **by_name)
     await deployment.init()
     async with deployment.side(Side.OLD, "nobody") as (store, place):
         await store.prepare(place)
