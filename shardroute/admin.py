@@ -12,17 +12,26 @@ from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
 from .control import ControlPlane, SessionState
 from .encoding import encoding_of
-from .errors import ShardrouteError, VerbRefused
+from .errors import InvalidInput, ShardrouteError, VerbRefused
 from .gates import breaches
-from .migration import Finisher, Migrator, Observer, Options, Outcome, Verification, session_problems
-from .phases import EFFECTS, Phase, check_verb
+from .migration import (
+    Finisher,
+    Migrator,
+    Observer,
+    Options,
+    Outcome,
+    Verification,
+    mismatches,
+    session_problems,
+)
+from .phases import EFFECTS, Phase, Side, check_verb
 from .ports import Store
 from .records import check_id
 from .replay import check_fits, read_lines, replay
 from .routing import Sides
 from .shardmap import ShardMap, Standing
 from .statistics import added
-from .topology import Topology, check_tenant
+from .topology import Place, TenancyKind, Topology, check_tenant
 
 _PATIENCE = 30.0  # seconds that an admin verb waits for a Redis that is away
 _BATCH = 1000
@@ -126,7 +135,7 @@ class Admin:
         found.version, found.incarnation = shard_map.version, shard_map.incarnation
         found.sessions = await self._plane.sessions.all()
         found.problems += await session_problems(self._plane)
-        found.problems += await self._cluster_problems()
+        found.problems += await self._cluster_problems(shard_map)
         found.notes += await self._redis_notes()
         moving = [name for name, standing in shard_map.tenants.items() if not EFFECTS[standing.phase].settled]
         found.half_done = await self.status(moving) if moving else []
@@ -202,6 +211,22 @@ class Admin:
         await self.map()
         return False
 
+    async def prepare(self, tenants: Sequence[str] = ()) -> list[Place]:
+        """Makes what tenants need where they are and that is not there yet: collections, their index, shard keys.
+
+        Without tenants: the collections that tenants share and start in. Returns where. Raises InvalidInput where each
+        tenant has something of its own; ClusterRejected for what is not ours to make, an index of Pinecone.
+        """
+        shard_map, route = await self.map(), self.config.route
+        if tenants:
+            routes = [self._sides(name).route(route.standing(shard_map, name)) for name in tenants]
+            places = [target.place for one in routes for target in one.targets]
+        else:
+            places = [place for topology in self._starts(shard_map) for place in _shared(topology)]
+        for place in places:
+            await self._stores[place.cluster].prepare(place)
+        return places
+
     async def move(self, verb: str, tenant: str, options: Options | None = None) -> Outcome:
         """`migrate`, `rollback`, `abort` or `complete`. Raises MigrationError and Unavailable; may be run again."""
         await self._ready()
@@ -240,7 +265,9 @@ class Admin:
         How many records went, by shard. Raises MigrationError naming tenants that are not at NEW yet.
         """
         await self.map()
-        finisher = Finisher(self._plane, self.config, self._stores, self._migrator.owner)
+        finisher = Finisher(
+            self._plane, self.config, self._stores, self._migrator.owner, self._migrator.observer
+        )
         return {shard: await finisher.finish(shard) for shard in range(self.config.route.old.shards)}
 
     async def repair(self, tenant: str) -> Outcome:
@@ -279,14 +306,38 @@ class Admin:
             overdue=standing.hold_until is not None and standing.hold_until < now,
         )
 
-    async def _cluster_problems(self) -> list[str]:
-        found = []
-        for store in self._stores.values():
+    async def _cluster_problems(self, shard_map: ShardMap) -> list[str]:
+        found, away = [], set()
+        for name, store in self._stores.items():
             try:
                 await store.ping()
             except ShardrouteError as error:
                 found.append(str(error))
+                away.add(name)
+        for place in [place for topology in self._starts(shard_map) for place in topology.shared_places()]:
+            if place.cluster not in away:
+                found += await self._collection_problems(place)
         return found
+
+    def _starts(self, shard_map: ShardMap) -> list[Topology]:
+        """Where tenants are that have no record in the map: both, while `finish` is under way."""
+        route = self.config.route
+        phases = {shard_map.default(shard).phase for shard in range(route.old.shards)}
+        sides = {EFFECTS[phase].primary for phase in phases}
+        return [
+            topology for side, topology in zip(Side, (route.old, route.new), strict=True) if side in sides
+        ]
+
+    async def _collection_problems(self, place: Place) -> list[str]:
+        try:
+            described = await self._stores[place.cluster].describe(place)
+        except ShardrouteError as error:
+            return [str(error)]
+        if described is None:
+            return [
+                f"cluster {place.cluster!r} has no collection {place.collection!r}: see `shardroute prepare`"
+            ]
+        return mismatches(place, described)
 
     async def _redis_notes(self) -> list[str]:
         """A Redis that forgets would forget where tenants are."""
@@ -313,6 +364,16 @@ class Admin:
     async def _setting(self, name: str) -> str | None:
         answer: Any = await self._plane.setting(name)
         return str(answer) if answer is not None else None
+
+
+def _shared(topology: Topology) -> list[Place]:
+    kind = topology.placement.tenancy.kind
+    if kind in (TenancyKind.COLLECTION, TenancyKind.SHARD_KEY):
+        what = kind.replace("_", " ")
+        raise InvalidInput(
+            f"topologies.{topology.name}: each tenant has a {what} of its own; name the tenants"
+        )
+    return topology.shared_places()
 
 
 def _diagnose_sessions(found: Diagnosis) -> None:

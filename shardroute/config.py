@@ -197,6 +197,15 @@ class Config:
         route = self.route
         return json.dumps({"from": _agreed(route.old), "to": _agreed(route.new)}, sort_keys=True, default=str)
 
+    def disagreements(self, digest: str) -> list[str]:
+        """What another's `digest` says otherwise: of each key, its value there and here."""
+        theirs, ours = _flat(json.loads(digest)), _flat(json.loads(self.digest()))
+        return [
+            f"{key}: {theirs.get(key, 'nothing')}, here {ours.get(key, 'nothing')}"
+            for key in sorted(theirs | ours)
+            if theirs.get(key) != ours.get(key)
+        ]
+
     @classmethod
     def load(cls, path: str | Path, environment: Mapping[str, str] | None = None) -> Config:
         """Reads a TOML file. Raises ConfigError naming the file and the key."""
@@ -204,7 +213,7 @@ class Config:
             raw = tomllib.loads(Path(path).read_text())
         except FileNotFoundError as error:
             raise ConfigError(
-                f"{path}: no such file; `shardroute demo` shows one, the README explains it"
+                f"{path}: no such file; the README shows one and explains it ('The configuration file')"
             ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from error
@@ -245,6 +254,14 @@ _SECTIONS: Mapping[str, type[Any]] = {
 def _agreed(topology: Topology) -> dict[str, Any]:
     """Which encoder makes the vectors, and not how patiently a process of its own asks it."""
     return {key: value for key, value in asdict(topology).items() if not key.startswith("encoder_")}
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    """`{"a": {"b": 1}}` as `{"a.b": "1"}`."""
+    if not isinstance(value, dict):
+        return {path: json.dumps(value)}
+    inner = [_flat(held, f"{path}.{name}" if path else name) for name, held in value.items()]
+    return {key: text for one in inner for key, text in one.items()}
 
 
 def _tables(raw: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -296,8 +313,8 @@ def _typed(value: Any, hint: Any, path: str) -> Any:
 def _topology(name: str, raw: Mapping[str, Any], clusters: Mapping[str, ClusterConfig]) -> Topology:
     path = f"topologies.{name}"
     _refuse_unknown(raw, ("shards", "placement", "dimension", "metric", *_ENCODING), f"{path}.")
-    if "placement" not in raw or "dimension" not in raw:
-        raise ConfigError(f"{path} needs `placement` and `dimension`")
+    if missing := [f"`{key}`" for key in ("placement", "dimension") if key not in raw]:
+        raise ConfigError(f"{path} needs {' and '.join(missing)}")
     return Topology(
         name=name,
         shards=_typed(raw.get("shards", 1), int, f"{path}.shards"),

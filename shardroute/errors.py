@@ -92,7 +92,12 @@ class RateLimited(ClusterUnavailable):
 
 
 class ClusterRejected(ShardrouteError):
-    """A cluster understood a request and refused it (4xx): trying again cannot help."""
+    """A cluster understood a request and refused it (4xx): trying again cannot help.
+
+    `about`: what about, in words of ours that quote nobody; "" where that is not known.
+    """
+
+    about = ""
 
     def __init__(self, cluster: str, message: str) -> None:
         super().__init__(f"cluster {cluster!r}: {message}")
@@ -238,4 +243,12 @@ def for_log(error: BaseException) -> str:
         return f"{name}: {error}"
     where = getattr(error, "cluster", None) or getattr(error, "encoder", None)
     cause = error.__cause__
-    return "".join((name, f" of {where!r}" if where else "", f", by {type(cause).__name__}" if cause else ""))
+    about = getattr(error, "about", "")
+    return "".join(
+        (
+            name,
+            f" of {where!r}" if where else "",
+            f" ({about})" if about else "",
+            f", by {type(cause).__name__}" if cause else "",
+        )
+    )

@@ -117,11 +117,11 @@ VERBS: dict[str, Verb] = {
 
 _INSTEAD: dict[tuple[str, Phase], str] = {
     ("migrate", Phase.NEW): "it has been moved and completed; `rollback` brings it back",
-    ("rollback", Phase.OLD): "it was never moved; `migrate` moves it",
+    ("rollback", Phase.OLD): "it is on the old cluster alone; `migrate` moves it",
     ("abort", Phase.HOLD_NEW): "it has crossed already; `rollback` brings it back first",
     ("abort", Phase.DUAL_NEW): "it has crossed already; `rollback` brings it back first",
     ("abort", Phase.NEW): "it has crossed already; `rollback` brings it back first",
-    ("complete", Phase.OLD): "it was never moved; `migrate` moves it",
+    ("complete", Phase.OLD): "it is on the old cluster alone; `migrate` moves it",
     ("complete", Phase.DUAL_OLD): "it has not crossed yet; `migrate` takes it across",
     ("complete", Phase.HOLD_OLD): "it has not crossed yet; `migrate` takes it across",
     ("verify", Phase.OLD): "its data is on the old cluster alone; `migrate` copies it",

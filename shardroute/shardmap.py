@@ -81,7 +81,11 @@ class ShardMap:
 
     def standing(self, tenant: str, shard: int) -> Standing:
         """The tenant's own record, else its shard's default, else the start of the line."""
-        return self.tenants.get(tenant) or self.defaults.get(shard, UNMOVED)
+        return self.tenants.get(tenant) or self.default(shard)
+
+    def default(self, shard: int) -> Standing:
+        """Of the shard's tenants that have no record of their own."""
+        return self.defaults.get(shard, UNMOVED)
 
     def apply(self, change: MapChange) -> ShardMap:
         """The map after `change`; itself if the change is old news. Raises MissedChange on a gap."""

@@ -7,7 +7,7 @@ another. A `Place` is the answer for one tenant: which cluster, which collection
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from .errors import ConfigError, InvalidTenant
@@ -17,6 +17,7 @@ from .records import Metric
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~:-]{0,127}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _AMBIGUOUS = re.compile(r"\{shard\}[\d{]|[\d}]\{shard\}")
+_ANYBODY = "anybody"  # a tenant, where it does not matter which
 _COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~-]{0,254}")
 _ENCODER = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -170,6 +171,10 @@ class Topology:
             return ()
         names = (self.placement.collection.replace("{shard}", str(shard)) for shard in range(self.shards))
         return tuple(dict.fromkeys(names))
+
+    def shared_places(self) -> list[Place]:
+        """A place in each of these collections."""
+        return [replace(self.place(_ANYBODY), collection=name) for name in self.collections()]
 
     def place(self, tenant: str) -> Place:
         """Where this topology keeps the tenant. Raises InvalidTenant if no collection can be named so."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.params import Depends
 
-from shardroute import MigrationError
 from shardroute.admin import Admin, TenantStatus
 from shardroute.comparisons import Comparison
 from shardroute.phases import Side
@@ -72,13 +70,8 @@ async def _rollback(request: Request, tenant: str) -> dict[str, Any]:
 async def _admin(request: Request) -> AsyncIterator[Admin]:
     """On the connections to clusters that the router has, and one to Redis of its own."""
     router = running_router(request.scope)
-    try:
-        async with Admin.open(router.config, stores=router.stores, patience=_PATIENCE) as admin:
-            yield admin
-    except MigrationError as error:
-        raise HTTPException(
-            HTTPStatus.CONFLICT, {"type": type(error).__name__, "detail": str(error)}
-        ) from error
+    async with Admin.open(router.config, stores=router.stores, patience=_PATIENCE) as admin:
+        yield admin
 
 
 def _status(found: TenantStatus) -> dict[str, Any]:

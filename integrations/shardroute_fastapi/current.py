@@ -37,7 +37,7 @@ def _found() -> Found:
         return _current.get()
     except LookupError:
         raise LookupError(
-            "there is no request here, or no ShardrouteMiddleware in this application"
+            "there is no request here, or no ShardrouteMiddleware in this application: `install(app, …)` adds it"
         ) from None
 
 

@@ -26,8 +26,14 @@ def install(
     is ready, None for none. Call it before middleware is added that the resolver relies on, such as a session's. The
     application's own lifespan goes on as it was, with the router open around it.
 
+    Raises TypeError for a `resolver` that is none.
+
     Each part is also there by itself: `lifespan`, `ShardrouteMiddleware`, `EXCEPTION_HANDLERS`, `readiness_router`.
     """
+    if not isinstance(resolver, Resolver):
+        raise TypeError(
+            f"resolver is {resolver!r}; it is one of shardroute.web, such as Subdomain('example.com')"
+        )
     app.router.lifespan_context = lifespan(config, inner=app.router.lifespan_context)
     app.add_middleware(ShardrouteMiddleware, resolver=resolver, known=known)
     for kind, handler in EXCEPTION_HANDLERS.items():

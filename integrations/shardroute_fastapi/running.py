@@ -54,6 +54,7 @@ def running_router(scope: Scope) -> Router:
         router = getattr(scope["app"].state, _NAME, None)
     if not isinstance(router, Router):
         raise ConfigError(
-            "this application has opened no router: give it `lifespan=shardroute_fastapi.lifespan(…)`"
+            "this application has opened no router: it needs `install(app, …)` or `lifespan=lifespan(…)`, "
+            "and a server that runs its lifespan (in tests: `with TestClient(app) as client`)"
         )
     return router

@@ -58,6 +58,12 @@ def init(*, common: Common = COMMON) -> int:
 
 
 @app.command
+def prepare(*tenants: Tenants, common: Common = COMMON) -> int:
+    """Make the collections that are not there yet: those that tenants start in, or what these tenants need."""
+    return perform(common, looking.prepare(tenants))
+
+
+@app.command
 def status(*tenants: Tenants, common: Common = COMMON) -> int:
     """Show where tenants stand: those named, or all."""
     return perform(common, looking.status(tenants), clusters=not tenants)

@@ -46,6 +46,22 @@ async def init(run: Run, admin: Admin) -> None:
     run.screen.line(f"made the map of namespace {namespace!r}" if created else there)
 
 
+def prepare(tenants: Sequence[str]) -> Command:
+    """Names every collection that is there now."""
+
+    async def command(run: Run, admin: Admin) -> None:
+        places = await admin.prepare([check_tenant(tenant) for tenant in tenants])
+        found = sorted({(place.cluster, place.collection) for place in places})
+        run.document = {
+            "results": [{"cluster": cluster, "collection": collection} for cluster, collection in found],
+            "errors": [],
+        }
+        for cluster, collection in found:
+            run.screen.line(f"collection {collection!r} of cluster {cluster!r} is there")
+
+    return command
+
+
 async def finish(run: Run, admin: Admin) -> None:
     """Says of each shard how many records the map could drop."""
     dropped = await admin.finish()

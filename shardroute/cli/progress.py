@@ -39,11 +39,27 @@ class Watch(Silent):
         """Nothing more will come of this one."""
 
 
-class Lines(Watch):
+class Talking(Watch):
+    """Says for what a tenant waits, where that takes long."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__()
+        self._note = note
+
+    def waits(self, tenant: str, what: str) -> None:
+        self._note(f"{tenant} {what}")
+
+
+class Lines(Talking):
     """A line when a stage begins and when a tenant moves, and every few seconds on the way."""
 
-    def __init__(self, say: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        note: Callable[[str], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(note)
         self._say = say
         self._now = now
         self._tallies: dict[str, _Tally] = {}
@@ -94,11 +110,11 @@ class _Tally:
         return f", {rate:,.0f}/s{left}"
 
 
-class Bars(Watch):
+class Bars(Talking):
     """A bar for each tenant under way, above them one for all when there are several."""
 
-    def __init__(self, display: Display) -> None:
-        super().__init__()
+    def __init__(self, display: Display, note: Callable[[str], None]) -> None:
+        super().__init__(note)
         self._display = display
 
     def watching(self, tenants: Sequence[str]) -> AbstractContextManager[object]:
@@ -129,8 +145,8 @@ def watch_on(screen: Screen, *, quiet: bool) -> Watch:
     if quiet:
         return Watch()
     if screen.live and not screen.json:
-        return Bars(Display(screen.err))
-    return Lines(screen.aside)
+        return Bars(Display(screen.err), screen.note)
+    return Lines(screen.aside, screen.note)
 
 
 def _worth_saying(stage: Stage, total: int | None) -> bool:

@@ -53,8 +53,8 @@ class ControlPlane:
         shard_map, made_for = await self.maps.load()
         if made_for != config.digest():
             raise ConfigError(
-                f"the map of namespace {self.keys.namespace!r} was made for other topologies than this "
-                f"configuration has.\n  map:           {made_for}\n  configuration: {config.digest()}"
+                f"the map of namespace {self.keys.namespace!r} was made for other topologies: "
+                f"{'; '.join(config.disagreements(made_for))}. Mend the configuration, or choose a control.namespace"
             )
         return shard_map
 

@@ -4,7 +4,7 @@ from .finish import Finisher
 from .fleet import each
 from .migrator import Migrator, Options, Outcome
 from .observer import Observer, Silent, Stage
-from .preflight import session_problems
+from .preflight import mismatches, session_problems
 from .verifier import Verification
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "Stage",
     "Verification",
     "each",
+    "mismatches",
     "session_problems",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 from ..config import Config
@@ -18,6 +19,7 @@ from ..phases import EFFECTS, Phase
 from ..ports import Store
 from ..shardmap import ShardMap, Standing
 from .barrier import acknowledged
+from .observer import Observer
 
 _NEXT: Mapping[Phase, Phase] = MappingProxyType(
     {Phase.OLD: Phase.HOLD_OLD, Phase.HOLD_OLD: Phase.HOLD_NEW, Phase.HOLD_NEW: Phase.NEW}
@@ -30,11 +32,19 @@ _BATCH = 500
 class Finisher:
     """Finishes shards, one at a time each. May be interrupted anywhere and run again."""
 
-    def __init__(self, plane: ControlPlane, config: Config, stores: Mapping[str, Store], owner: str) -> None:
+    def __init__(
+        self,
+        plane: ControlPlane,
+        config: Config,
+        stores: Mapping[str, Store],
+        owner: str,
+        observer: Observer,
+    ) -> None:
         self._plane = plane
         self._config = config
         self._stores = stores
         self._owner = owner
+        self._observer = observer
 
     async def finish(self, shard: int) -> int:
         """How many records went. Raises MigrationError naming tenants that are not at NEW yet."""
@@ -61,7 +71,11 @@ class Finisher:
         standing = await self._default(shard)
         while standing.phase in _NEXT:
             await acknowledged(
-                self._plane, default_lock(shard), standing, timeout=self._config.migration.barrier
+                self._plane,
+                default_lock(shard),
+                standing,
+                timeout=self._config.migration.barrier,
+                tell=partial(self._observer.waits, f"shard {shard}"),
             )
             await self._nobody_left(shard, standing, fence)
             if not await self._move(shard, standing, _NEXT[standing.phase], fence):

@@ -16,7 +16,6 @@ from ..errors import GateFailed, ShardrouteError
 from ..gates import Breach, Gates, breaches
 from ..phases import Side
 from ..statistics import Events, Tally, added
-from .barrier import acknowledged
 from .observer import Stage
 from .work import Work
 
@@ -128,8 +127,7 @@ async def canary(work: Work, gates: Gates) -> int:
 async def set_canary(work: Work, percent: int) -> None:
     """Returns when every router does so."""
     await _set_canary(work, percent)
-    standing = await work.standing()
-    await acknowledged(work.plane, work.tenant, standing, timeout=work.config.migration.barrier)
+    await work.barrier(await work.standing())
 
 
 async def _set_canary(work: Work, percent: int) -> None:

@@ -31,7 +31,6 @@ from ..phases import EFFECTS, VERBS, Phase, check_arrived, check_verb, step_towa
 from ..ports import Store
 from ..routing import Sides
 from ..shardmap import Standing
-from .barrier import acknowledged
 from .copier import Copier
 from .debt import Payer
 from .gatekeeper import Traffic, canary, pass_gates, set_canary, watch
@@ -108,7 +107,7 @@ class Migrator:
         self._plane = plane
         self._config = config
         self._stores = stores
-        self._observer = observer or Silent()
+        self.observer = observer or Silent()
         self._limiter = _limiter(config.copy.rate)
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
@@ -211,7 +210,7 @@ class Migrator:
             sides=Sides(tenant, self._config.route, self._stores),
             plane=self._plane,
             config=self._config,
-            observer=self._observer,
+            observer=self.observer,
             # Rule 12: whoever takes the lock over waits a third of its life, so no request may take longer.
             patience=Patience(self._config.migration.lock / 3, self._config.router.linger, may_write),
             limiter=self._limiter,
@@ -437,7 +436,7 @@ def _catch_up(work: Work, standing: Standing) -> float:
 
 
 async def _barrier(work: Work, standing: Standing) -> None:
-    await acknowledged(work.plane, work.tenant, standing, timeout=work.config.migration.barrier)
+    await work.barrier(standing)
     work.step(f"barrier of {standing.phase}")
 
 

@@ -30,6 +30,9 @@ class Observer(Protocol):
     def step(self, tenant: str, step: str) -> None:
         """Something has just been done that other processes can see."""
 
+    def waits(self, tenant: str, what: str) -> None:
+        """It takes longer than usual: for what it waits, and what can be done about it."""
+
 
 class Silent:
     """Listens to nothing."""
@@ -39,3 +42,5 @@ class Silent:
     def advance(self, tenant: str, stage: Stage, records: int) -> None: ...
 
     def step(self, tenant: str, step: str) -> None: ...
+
+    def waits(self, tenant: str, what: str) -> None: ...

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..control import PROTOCOL, ControlPlane
 from ..errors import ShardrouteError
+from ..ports import Description
 from ..routing import Target
+from ..topology import Place
 from .observer import Stage
 from .work import Work
 
@@ -51,12 +53,15 @@ async def _unreachable(work: Work, target: Target) -> list[str]:
 
 
 async def _mismatch(work: Work, target: Target) -> list[str]:
-    """The collection against the configuration. One that is not there yet is made when the tenant moves."""
+    """One that is not there yet is made when the tenant moves."""
     place, store = target.place, target.store
     found = await work.patience.read(store.name, lambda: store.describe(place))
-    if found is None:
-        return []
-    name, mismatches = f"collection {place.collection!r} of cluster {store.name!r}", []
+    return [] if found is None else mismatches(place, found)
+
+
+def mismatches(place: Place, found: Description) -> list[str]:
+    """A collection against the configuration."""
+    name, mismatches = f"collection {place.collection!r} of cluster {place.cluster!r}", []
     if found.dimension not in (None, place.dimension):
         mismatches.append(
             f"{name} has {found.dimension} dimensions, the configuration says {place.dimension}"
@@ -110,9 +115,10 @@ async def _nothing_to_move(work: Work, source: Target) -> list[str]:
     """Most likely a misspelt name, which would get a record in the map for nothing."""
     if not (await _is_empty(work, source) and await _is_empty_by_now(work, source)):
         return []
-    return [
-        f"cluster {source.store.name!r} has no record of it; if the name is right, `--empty` moves it all the same"
-    ]
+    store, place = source.store, source.place
+    there = await work.patience.read(store.name, lambda: store.describe(place)) is not None
+    what = "record of it" if there else f"collection {place.collection!r}, where its records would be"
+    return [f"cluster {store.name!r} has no {what}; if the name is right, `--empty` moves it all the same"]
 
 
 async def _leftovers(work: Work, target: Target) -> list[str]:
@@ -122,7 +128,7 @@ async def _leftovers(work: Work, target: Target) -> list[str]:
     count = await work.patience.read(target.store.name, lambda: target.store.count(target.place))
     return [
         f"cluster {target.store.name!r} holds {count} records of the tenant already; "
-        "`--purge-target` deletes them first, if they are leftovers"
+        "if they are leftovers, `purge` deletes them, or `migrate --purge-target`"
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 from aiolimiter import AsyncLimiter
 
@@ -13,6 +14,7 @@ from ..errors import ClusterUnavailable
 from ..phases import EFFECTS
 from ..routing import Sides, Target
 from ..shardmap import Standing
+from .barrier import acknowledged
 from .observer import Observer
 from .patience import Patience
 
@@ -49,6 +51,16 @@ class Work:
 
     def step(self, name: str) -> None:
         self.observer.step(self.tenant, name)
+
+    async def barrier(self, standing: Standing) -> None:
+        """Returns when every live session knows of this standing. Raises BarrierTimeout."""
+        await acknowledged(
+            self.plane,
+            self.tenant,
+            standing,
+            timeout=self.config.migration.barrier,
+            tell=partial(self.observer.waits, self.tenant),
+        )
 
     async def open_window(self) -> int:
         return (await self.open_windows(1))[0]

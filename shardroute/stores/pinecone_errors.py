@@ -35,7 +35,7 @@ class About(StrEnum):
     NOT_FOUND = "something else does not exist"
     TOO_LARGE = "the request is too large"
     NOT_ALLOWED = "the key is wrong, or may not do this"
-    OTHER = "something else"
+    OTHER = ""
 
 
 _ABOUT: dict[int, About] = {

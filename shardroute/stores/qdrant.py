@@ -88,8 +88,10 @@ class QdrantStore:
         """A store with a client of its own: `url` of a server, `path` of a directory, or `location=":memory:"`.
 
         `timeout` in seconds is for each request. More options, such as `grpc_port` or `headers`, go to
-        `AsyncQdrantClient`. Nothing is sent before the first request.
+        `AsyncQdrantClient`. Nothing is sent before the first request. Raises ValueError if it is not said where.
         """
+        if url is None and path is None and location is None and "host" not in options:
+            raise ValueError("url is missing, where the cluster is (or, for local mode, path or location)")
         if url is not None:
             kept = httpx.Limits(
                 max_connections=_CONNECTIONS,

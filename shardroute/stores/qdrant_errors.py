@@ -25,7 +25,7 @@ class About(StrEnum):
     NO_SHARD_KEY = "the shard key does not exist"
     NO_POINT = "a point does not exist"
     EXISTS = "it exists already"
-    OTHER = "something else"
+    OTHER = ""
 
 
 class QdrantRejected(ClusterRejected):
@@ -99,7 +99,9 @@ def translated(cluster: str, error: Exception) -> ShardrouteError:
         case ResponseHandlingException():
             unsent = isinstance(error.source, httpx.ConnectError | httpx.ConnectTimeout)
             return ClusterUnavailable(
-                cluster, f"{type(error.source).__name__}: {error.source}", may_land=not unsent
+                cluster,
+                f"{type(error.source).__name__}: {error.source}{_asked(error.source)}",
+                may_land=not unsent,
             )
         case grpc.aio.AioRpcError():
             return _of_code(cluster, error.code(), error.details() or "")
@@ -109,6 +111,12 @@ def translated(cluster: str, error: Exception) -> ShardrouteError:
             return QdrantRejected(cluster, f"no point with id {error}")
         case _:
             return QdrantRejected(cluster, str(error) or type(error).__name__)
+
+
+def _asked(error: Exception) -> str:
+    """Where it was sent, of an error of transport."""
+    request = getattr(error, "_request", None)  # `request` raises where there is none
+    return f" ({request.url.scheme}://{request.url.netloc.decode()})" if request is not None else ""
 
 
 def _of_status(cluster: str, status: int, reason: str) -> ShardrouteError:

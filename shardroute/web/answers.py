@@ -13,9 +13,9 @@ from ..errors import (
     InvalidInput,
     InvalidTenant,
     MapLost,
+    MigrationError,
     ShardrouteError,
     Unavailable,
-    VerbRefused,
 )
 
 _STATUS: tuple[tuple[type[ShardrouteError], HTTPStatus], ...] = (
@@ -23,7 +23,7 @@ _STATUS: tuple[tuple[type[ShardrouteError], HTTPStatus], ...] = (
     (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (MapLost, HTTPStatus.SERVICE_UNAVAILABLE),
-    (VerbRefused, HTTPStatus.CONFLICT),
+    (MigrationError, HTTPStatus.CONFLICT),
     (ClusterRejected, HTTPStatus.BAD_GATEWAY),
     (EncoderMismatch, HTTPStatus.BAD_GATEWAY),
 )

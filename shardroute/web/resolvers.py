@@ -18,6 +18,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 _BEARER = "bearer "
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
+_DOMAIN = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
@@ -60,9 +62,13 @@ class Resolver(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Header(Resolver):
-    """The value of a header. For trusted networks only."""
+    """The value of a header. For trusted networks only. Raises ValueError for what no header is called."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        if not _TOKEN.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} is not the name of a header")
 
     def __call__(self, asked: Asked) -> str | None:
         return asked.header(self.name) or None
@@ -70,10 +76,19 @@ class Header(Resolver):
 
 @dataclass(frozen=True, slots=True)
 class Subdomain(Resolver):
-    """`acme` of ``acme.example.com``, for `domain` ``example.com``. Deeper ones, and a name in `but`, say nothing."""
+    """`acme` of ``acme.example.com``, for `domain` ``example.com``. Deeper ones, and a name in `but`, say nothing.
+
+    Raises ValueError for what is no domain: it goes without scheme and port.
+    """
 
     domain: str
     but: frozenset[str] = frozenset({"www"})
+
+    def __post_init__(self) -> None:
+        if not _DOMAIN.fullmatch(self.domain):
+            raise ValueError(
+                f"{self.domain!r} is not a domain such as 'example.com', without scheme and port"
+            )
 
     def __call__(self, asked: Asked) -> str | None:
         name, dot, rest = _without_port(asked.host).rstrip(".").lower().partition(".")

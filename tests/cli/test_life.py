@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from shardroute.errors import ClusterRejected, for_log
 from shardroute.phases import Side
 from shardroute.router import Router
 from tests.cli.conftest import Deployment, record
@@ -106,6 +107,7 @@ async def test_the_doctor_shows_sessions_and_evicts_one(deployment: Deployment) 
     async with Router.from_config(await deployment.init()) as router:
         [session] = (await deployment.run("doctor", "--json")).json["sessions"]
         assert (session["id"], session["alive"], session["lag"]) == (router.session, True, 0)
+        await deployment.run("prepare")
         evicted = await deployment.run("doctor", "--json", "--evict", router.session, "--evict", "nobody")
         assert evicted.json["evicted"] == [router.session]
         assert (evicted.code, evicted.json["errors"][0]["message"]) == (2, "there is no session 'nobody'")
@@ -116,3 +118,41 @@ async def _migrated(deployment: Deployment, tenant: str) -> None:
     await deployment.fill(tenant, 60)
     async with deployment.admin() as admin:
         await admin.move("migrate", tenant)
+
+
+async def test_an_empty_cluster_is_prepared_and_until_then_everybody_says_what_is_missing(
+    deployment: Deployment,
+) -> None:
+    collection = deployment.namespace
+    missing = f"cluster 'old' has no collection '{collection}'"
+    async with Router.from_config(await deployment.init()) as router:
+        with pytest.raises(ClusterRejected, match=collection) as refused:
+            await router.tenant("acme").upsert([record(1)])
+        assert for_log(refused.value) == (
+            "QdrantRejected of 'old' (the collection does not exist), by UnexpectedResponse"
+        )
+        [problem] = (await deployment.run("doctor", "--json")).json["problems"]
+        assert problem == f"{missing}: see `shardroute prepare`"
+        [planned] = (await deployment.run("plan", "acme", "--json")).json["results"]
+        assert planned["problems"][0].startswith(missing)
+        for _ in range(2):
+            prepared = await deployment.run("prepare", "--json")
+            assert prepared.code == 0
+            assert prepared.json["results"] == [{"cluster": "old", "collection": collection}]
+        assert (await deployment.run("doctor")).code == 0
+        await router.tenant("acme").upsert([record(1)])
+
+
+async def test_a_tenant_with_a_collection_of_its_own_is_prepared_by_name(deployment: Deployment) -> None:
+    deployment.write()
+    own = f'collection = "{deployment.namespace}-{{tenant}}", tenancy = "collection"'
+    shared = f'collection = "{deployment.namespace}"'
+    deployment.path.write_text(deployment.path.read_text().replace(shared, own, 1))
+    assert (await deployment.run("init")).code == 0
+    refused = await deployment.run("prepare")
+    assert refused.code == 2
+    assert "topologies.v1: each tenant has a collection of its own; name the tenants" in refused.err
+    assert (await deployment.run("prepare", "acme")).code == 0
+    async with Router.from_config(deployment.path) as router:
+        await router.tenant("acme").upsert([record(1)])
+        await router.tenant("globex").upsert([record(1)])  # makes its own

@@ -19,7 +19,7 @@ from shardroute.migration import Stage
 def test_lines_tell_stages_and_then_the_pace_every_few_seconds() -> None:
     said: list[str] = []
     now = 100.0
-    lines = Lines(said.append, lambda: now)
+    lines = Lines(said.append, said.append, lambda: now)
     lines.stage("acme", Stage.COPY, 10_000, 1000)
     for _ in range(6):
         now += 1.0
@@ -46,7 +46,7 @@ def migrate_some(watch: Watch) -> None:
 
 def test_bars_fit_80_columns() -> None:
     written = io.StringIO()  # no terminal: the bars are drawn once, when they end
-    bars = Bars(Display(Console(file=written, width=80), transient=False))
+    bars = Bars(Display(Console(file=written, width=80), transient=False), lambda _: None)
     with bars.watching(["acme", "other", "third"]):
         migrate_some(bars)
         bars.begins("other")

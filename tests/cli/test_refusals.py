@@ -8,7 +8,7 @@ import io
 import pytest
 
 from shardroute.cli import main
-from shardroute.control import ControlPlane
+from shardroute.control import ControlPlane, SessionInfo
 from shardroute.phases import Side
 from tests.cli.conftest import Deployment, record
 
@@ -122,3 +122,39 @@ async def test_problems_of_a_plan_end_in_1(initialized: Deployment) -> None:
     assert answer.code == 1
     assert "1 records of the tenant already" in answer.json["results"][0]["problems"][0]
     assert (await initialized.run("migrate", "acme", "--purge-target", "--yes")).code == 0
+
+
+async def test_a_cluster_of_qdrant_that_is_nowhere_is_refused_at_once(initialized: Deployment) -> None:
+    text = initialized.path.read_text()
+    url = f'url = "{initialized.servers.new}"'
+    initialized.path.write_text(text.replace(url, ""))
+    answer = await initialized.run("doctor")
+    assert answer.code == 2
+    assert "clusters.new: url is missing" in answer.err
+    initialized.path.write_text(text.replace(url, 'url = "http://127.0.0.1:1"'))
+    [problem, *_] = (await initialized.run("doctor", "--json")).json["problems"]
+    assert problem == "cluster 'new': ConnectError: All connection attempts failed (http://127.0.0.1:1)"
+
+
+async def test_a_wait_for_a_session_says_for_whom_and_what_can_be_done(initialized: Deployment) -> None:
+    await initialized.fill("acme", 10)
+    plane = ControlPlane.open(initialized.config.control)
+    try:
+        shard_map, _ = await plane.maps.load()
+        await plane.sessions.heartbeat(
+            "gone",
+            lease=60,
+            acknowledged=shard_map.version,
+            incarnation=shard_map.incarnation,
+            info=SessionInfo("", 0),
+        )
+        migrating = await initialized.start("migrate", "acme")
+        assert migrating.stderr is not None
+        while b"waits" not in (line := await migrating.stderr.readline()):
+            assert line, "it ended without a word"
+        assert b"note: acme waits for session gone, whose lease ends in 5" in line
+        assert b"`shardroute doctor --evict SESSION`" in line
+        assert (await initialized.run("doctor", "--evict", "gone")).code == 0
+        assert await migrating.wait() == 0
+    finally:
+        await plane.aclose()

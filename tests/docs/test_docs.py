@@ -13,7 +13,6 @@ import pytest
 
 from shardroute import telemetry
 from shardroute.config import (
-    Config,
     ControlConfig,
     CopyConfig,
     MigrationConfig,
@@ -23,7 +22,6 @@ from shardroute.config import (
 )
 from shardroute.embedded import EmbeddedRedis
 from shardroute.gates import Gates
-from shardroute.stores.qdrant import QdrantStore
 from shardroute.testing.qdrant import QdrantProcess
 from shardroute.topology import Placement, Topology
 
@@ -100,7 +98,7 @@ async def test_the_readme_runs_as_it_is_written(
     (tmp_path / "example.py").write_text(blocks("README.md", "python")[0])
     commands = [line for block in blocks("README.md", "sh") for line in block.splitlines()]
     steps = [line.split() for line in commands if line.startswith("shardroute ")]
-    assert [step[1] for step in steps][:2] == ["init", "plan"]
+    assert [step[1] for step in steps][:3] == ["init", "prepare", "plan"]
     async with QdrantProcess() as old, QdrantProcess() as new:
         where = {
             "SHARDROUTE_CONTROL__URL": redis_server.url,
@@ -108,21 +106,13 @@ async def test_the_readme_runs_as_it_is_written(
             "SHARDROUTE_CLUSTERS__OLD__URL": old.url,
             "SHARDROUTE_CLUSTERS__NEW__URL": new.url,
         }
-        await _make_old_collection(tmp_path, where)
-        await run(tmp_path, where, "-m", "shardroute.cli", *steps[0][1:])
+        for step in steps[:2]:
+            await run(tmp_path, where, "-m", "shardroute.cli", *step[1:])
         assert "1 0.99 {'lang': 'en'}" in await run(tmp_path, where, "example.py")
-        for step in steps[1:]:
+        for step in steps[2:]:
             await run(tmp_path, where, "-m", "shardroute.cli", *step[1:])
         assert "1 0.99 {'lang': 'en'}" in await run(tmp_path, where, "example.py")
         assert "NEW" in await run(tmp_path, where, "-m", "shardroute.cli", "status", "acme")
-
-
-async def _make_old_collection(folder: Path, where: dict[str, str]) -> None:
-    """What was there before shardroute."""
-    config = Config.load(folder / "shardroute.toml", where)
-    store = QdrantStore.connect("old", url=where["SHARDROUTE_CLUSTERS__OLD__URL"])
-    await store.prepare(config.route.old.place("acme"))
-    await store.aclose()
 
 
 async def run(folder: Path, where: dict[str, str], *arguments: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
 from shardroute_fastapi.asked import ScopeAsked
 
-from shardroute.web import Attribute, Header, PathSegment, Subdomain
+from shardroute.web import Attribute, Header, PathSegment, Resolver, Subdomain
 
 
 def asked(path: str = "/", *headers: tuple[bytes, bytes], **scope: Any) -> ScopeAsked:
@@ -23,6 +24,22 @@ def test_a_header_that_comes_twice_says_something_only_if_it_says_the_same() -> 
     same, other = (b"x-tenant", b"acme"), (b"x-tenant", b"globex")
     assert Header("X-Tenant")(asked("/", same, same)) == "acme"
     assert Header("X-Tenant")(asked("/", same, other)) is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Header(""),
+        lambda: Header("X Tenant"),
+        lambda: Subdomain(""),
+        lambda: Subdomain("https://example.com"),
+        lambda: Subdomain("example.com:8000"),
+        lambda: Attribute("user."),
+    ],
+)
+def test_a_rule_that_could_never_fit_is_refused_when_it_is_made(make: Callable[[], Resolver]) -> None:
+    with pytest.raises(ValueError, match=r"is no"):
+        make()
 
 
 def test_without_a_host_there_is_no_subdomain() -> None:

@@ -109,6 +109,10 @@ async def test_after_finish_a_tenant_can_still_be_rolled_back(world: World) -> N
 
 async def test_a_misspelt_tenant_is_not_moved(world: World) -> None:
     async with world.admin() as admin:
+        with pytest.raises(PreflightFailed, match="cluster 'a' has no collection 'docs'"):
+            await admin.move("migrate", "acmee")
+        async with world.router() as router:
+            await router.tenant("acme").upsert([record("a")])
         with pytest.raises(PreflightFailed, match="no record of it"):
             await admin.move("migrate", "acmee")
         assert await world.phase("acmee") is Phase.OLD

@@ -17,7 +17,7 @@ from shardroute import Record, Router, Tenant
 from shardroute.admin import Admin
 from shardroute.embedded import EmbeddedRedis
 from shardroute.errors import EncoderMismatch, PreflightFailed, ShardrouteError
-from shardroute.migration import Options
+from shardroute.migration import Options, Silent
 from shardroute.migration.verifier import own_vector_misfit
 from shardroute.phases import Phase, Side
 from shardroute.records import Metric
@@ -179,13 +179,11 @@ async def test_a_tenant_goes_to_the_new_model_and_back_and_vectors_are_always_th
 
 
 async def test_a_model_that_is_away_for_a_while_holds_the_move_up_and_nothing_else(apart: World) -> None:
-    class Away:
+    class Away(Silent):
         """The new model goes away when the tenant is about to be written on both sides."""
 
         gone = asyncio.Event()
 
-        def stage(self, *_: object, **__: object) -> None: ...
-        def advance(self, *_: object) -> None: ...
         def step(self, tenant: str, step: str) -> None:
             if step == "target prepared":
                 encoders.large.failing = True
@@ -261,9 +259,7 @@ async def test_a_model_of_another_dimension_is_found_before_anything_is_moved(
 
 
 async def test_a_model_that_changes_its_dimension_on_the_way_stops_the_move_and_says_so(apart: World) -> None:
-    class Changing:
-        def stage(self, *_: object, **__: object) -> None: ...
-        def advance(self, *_: object) -> None: ...
+    class Changing(Silent):
         def step(self, tenant: str, step: str) -> None:
             if step == "target prepared":
                 encoders.large.dimension = LARGE + 1

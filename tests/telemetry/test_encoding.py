@@ -12,6 +12,7 @@ from shardroute import Record
 from shardroute import telemetry as names
 from shardroute.embedded import EmbeddedRedis
 from shardroute.errors import EncoderUnavailable, ShardrouteError
+from shardroute.migration import Silent
 from tests.support import encoders
 from tests.support.encoders import LARGE, SMALL
 from tests.support.world import World
@@ -77,11 +78,9 @@ async def test_no_span_holds_any_of_the_text_even_when_an_encoder_quotes_it(
     assert SECRET not in "".join(span.to_json() for span in spans.get_finished_spans())
 
 
-class Refusing:
+class Refusing(Silent):
     """The copy is about to begin, and the model begins to quote what it is asked."""
 
-    def stage(self, *_: object, **__: object) -> None: ...
-    def advance(self, *_: object) -> None: ...
     def step(self, tenant: str, step: str) -> None:
         if step == "barrier of DUAL_OLD":
             encoders.large.refusing = True

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from shardroute import ClusterUnavailable
 from shardroute import telemetry as names
 from shardroute.embedded import embedded_redis
-from shardroute.migration import Options
+from shardroute.migration import Options, Silent
 from tests.support.flaky import Faults
 from tests.support.world import World, record
 
@@ -132,9 +132,7 @@ async def test_a_write_that_waited_out_a_hold_says_for_how_long(
         await acme.upsert([record("a")])
         writes: list[asyncio.Task[None]] = []
 
-        class WriteInTheHold:
-            def stage(self, *_: object, **__: object) -> None: ...
-            def advance(self, *_: object) -> None: ...
+        class WriteInTheHold(Silent):
             def step(self, tenant: str, step: str) -> None:
                 if step == "barrier of HOLD_OLD":
                     writes.append(asyncio.get_running_loop().create_task(acme.upsert([record("b")])))
