@@ -99,7 +99,10 @@ class Tenant:
         More than a cluster takes at once go in several requests: if one fails, those before it have been written.
         Where the topologies have encoders, the vectors are made here and records bring none.
         """
-        unique = list({record.id: record for record in records}.values())
+        try:
+            unique = list({record.id: record for record in records}.values())
+        except (TypeError, AttributeError) as error:
+            raise InvalidInput(f"upsert takes Records: {error}") from error
         if self._encoding is not None:
             await self._upsert_encoded(self._encoding, unique, timeout)
             return

@@ -427,6 +427,8 @@ BAD: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "an update of nothing": lambda tenant: tenant.update("one"),
     "a delete of nothing named": lambda tenant: tenant.delete(),
     "an id instead of ids": lambda tenant: tenant.delete("one"),
+    "dicts instead of records": lambda tenant: tenant.upsert([cast(Any, {"id": "one", "vector": VECTOR})]),
+    "one record instead of several": lambda tenant: tenant.upsert(cast(Any, Record("one", VECTOR))),
     "a number instead of ids": lambda tenant: tenant.delete(cast(Any, 5)),
     "a number instead of a cursor": lambda tenant: tenant.page(cast(Any, 5)),
     "a query of a wrong dimension": lambda tenant: tenant.query([1.0]),
