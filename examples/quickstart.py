@@ -1,6 +1,6 @@
 """One tenant moves from one cluster to another while it is being read and written.
 
-Runs on one machine, with nothing installed but `pip install 'shardroute[testing]'`:
+Runs on one machine, with nothing installed but, from a checkout, `pip install '.[testing]'`:
 
     python examples/quickstart.py
 """

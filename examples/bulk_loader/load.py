@@ -12,7 +12,7 @@ import stamina
 from shardroute import InvalidInput, ShardrouteError, Tenant
 
 from .checkpoint import Checkpoint, Sure
-from .lines import BadLine, Batch, Cutter, Mark, Numbered
+from .lines import BadLine, Batch, Cutter, Mark, Placed
 from .source import FromFile, FromStream
 
 _SAVED_EVERY = 1.0  # seconds
@@ -54,9 +54,11 @@ class Load:
         self._settings = settings
         self._checkpoint = checkpoint
         self._told = told
+        self._refused: BadLine | None = None
 
     async def run(self, source: FromFile | FromStream, begin: Mark, source_field: str) -> None:
-        """Raises BadLine, once what stands before the line is written; ValueError if the input has changed.
+        """Raises BadLine, the first of them, once all that stands before it is written; ValueError if the input has
+        changed.
 
         Whatever ends it, the checkpoint says no more than what is written.
         """
@@ -79,49 +81,64 @@ class Load:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._settings.concurrency):
                     group.create_task(self._work(queue, sure))
-                refused = await self._read(source, cutter, queue)
+                await self._read(source, cutter, queue)
                 for _ in range(self._settings.concurrency):
                     await queue.put(None)
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
-        if refused is not None:
-            raise refused
+        if self._refused is not None:
+            self.outcome.place = sure.place = self._refused.before  # all batches before it have ended
+            raise self._refused
 
     async def _read(
         self,
         source: FromFile | FromStream,
         cutter: Cutter,
         queue: asyncio.Queue[tuple[int, Batch] | None],
-    ) -> BadLine | None:
-        """Puts all batches into the queue; returns the line that stopped it, if one did."""
+    ) -> None:
+        """Puts all batches into the queue, or those before a line that stops the load."""
         number = 0
-        while lines := await source.lines(self._settings.batch):
+        while self._refused is None and (lines := await source.lines(self._settings.batch)):
             batch = cutter.cut(lines)
-            if batch.bad and not self._settings.skip:
-                first = batch.bad[0]
-                before = tuple(one for one in batch.records if one.number < first.number)
-                await self._write(before)  # it ends no batch: the checkpoint stays before it
-                return first
             await queue.put((number, batch))
+            if batch.bad and not self._settings.skip:
+                return
             number += 1
-        return None
 
     async def _work(self, queue: asyncio.Queue[tuple[int, Batch] | None], sure: Sure) -> None:
         while (job := await queue.get()) is not None:
+            if self._refused is not None:
+                continue  # what is still in the queue comes after it
             number, batch = job
-            refused = await self._write(batch.records)
-            self.outcome.bad += [*batch.bad, *refused]
-            sure.ended(number, batch.after)
-            self.outcome.place = sure.place
+            try:
+                self.outcome.bad += await self._ended(batch)
+            except BadLine as error:
+                self._refuse(error)
+            else:
+                sure.ended(number, batch.after)
+                self.outcome.place = sure.place
             self._told(self.outcome)
 
-    async def _write(self, records: Sequence[Numbered]) -> list[BadLine]:
+    def _refuse(self, line: BadLine) -> None:
+        """The first of the input counts: batches end in any order."""
+        if self._refused is None or line.number < self._refused.number:
+            self._refused = line
+
+    async def _ended(self, batch: Batch) -> list[BadLine]:
+        """Writes it, and returns what of it is passed over. Raises BadLine, once what stands before it is written."""
+        if self._settings.skip or not batch.bad:
+            return [*batch.bad, *await self._write(batch.records)]
+        first = batch.bad[0]
+        await self._write([one for one in batch.records if one.before.lines < first.before.lines])
+        raise first
+
+    async def _write(self, records: Sequence[Placed]) -> list[BadLine]:
         """The lines that no cluster takes. Raises the first of them, if they are not to be skipped."""
         try:
             await self._upsert(records)
         except InvalidInput as error:
             if len(records) == 1:
-                bad = BadLine(records[0].number, str(error))
+                bad = BadLine(records[0].before, str(error))
                 if not self._settings.skip:
                     raise bad from error
                 return [bad]
@@ -130,7 +147,7 @@ class Load:
         self.outcome.written += len(records)
         return []
 
-    async def _upsert(self, records: Sequence[Numbered]) -> None:
+    async def _upsert(self, records: Sequence[Placed]) -> None:
         async for attempt in stamina.retry_context(
             on=_again, attempts=None, timeout=self._settings.patience, wait_max=10.0
         ):
@@ -163,5 +180,5 @@ async def _skipped(source: FromFile | FromStream, cutter: Cutter, place: Mark) -
         found, left = cutter.passed(lines), left - len(lines)
     if left or (place.lines and found.digest != place.digest):
         raise ValueError(
-            f"the first {place.lines} lines are not those of the checkpoint; --restart begins anew"
+            f"the first {place.lines:,} lines are not those of the checkpoint; --restart begins anew"
         )

@@ -24,6 +24,11 @@ def page(request: HttpRequest, name: str, status: int = 200, **context: Any) -> 
     return answer
 
 
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """For an address that is nowhere in `urls`."""
+    return page(request, "problem.html", 404, detail="no such page")
+
+
 def _mine(request: HttpRequest) -> dict[str, Any]:
     """The request's company; nothing if it has none, or if nobody can say where it stands."""
     mine = tenant(request)

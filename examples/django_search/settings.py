@@ -15,6 +15,7 @@ ALLOWED_HOSTS = [".localhost", "127.0.0.1"]
 ROOT_URLCONF = "django_search.urls"
 WSGI_APPLICATION = "django_search.wsgi.application"
 STATIC_URL = "/static/"
+TIME_ZONE = "UTC"
 USE_TZ = True
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -68,6 +70,28 @@ Move a tenant while you search. In another terminal:
 
 Ctrl-C ends all of it.
 """
+
+
+def free(port: int) -> bool:
+    """Whether nobody listens on it yet. Else `ready` would ask somebody else's application."""
+    with socket.socket() as probe:
+        # As the server does: connections of a former run may linger.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        return True
+
+
+def taken(port: int) -> str:
+    """What to type instead."""
+    other = next(number for number in range(max(port, 1023) + 1, 65536) if free(number))
+    folder, python = Path(__file__).parents[1], Path(sys.executable).parent / "python"
+    command = f"PYTHONPATH={os.path.relpath(folder)} {os.path.relpath(python)} -m {__package__}"
+    return f"port {port} is taken: {command} --port {other}"
 
 
 @contextmanager
@@ -166,4 +190,8 @@ async def main(port: int) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="fastapi_search", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="default %(default)s")
-    sys.exit(asyncio.run(main(parser.parse_args().port)))
+    given = parser.parse_args()
+    if not free(given.port):
+        print(taken(given.port), file=sys.stderr)
+        sys.exit(2)
+    sys.exit(asyncio.run(main(given.port)))

@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from shardroute_fastapi import TenantDep, install
+from starlette.exceptions import HTTPException
 
 from shardroute import ShardrouteError
 from shardroute.web import Subdomain, problem
@@ -49,6 +50,15 @@ async def sorry(request: Request, error: ShardrouteError) -> Response:
     found = problem(error)
     answer = page(request, "problem.html", found.status, detail=found.document["detail"])
     answer.headers.update(found.headers)
+    return answer
+
+
+@app.exception_handler(HTTPException)
+async def unserved(request: Request, error: HTTPException) -> Response:
+    """The same where no address fits, or no method."""
+    detail = "no such page" if error.status_code == 404 else error.detail
+    answer = page(request, "problem.html", error.status_code, detail=detail)
+    answer.headers.update(error.headers or {})
     return answer
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from .dashboard import Dashboard
@@ -72,13 +71,11 @@ class _Lines:
 
 def show_outcome(console: Console, report: Report, path: Path) -> None:
     """The report for people."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(style="dim")
-    table.add_column()
-    for name, value in _rows(report):
-        table.add_row(name, value)
+    rows = _rows(report)
+    width = max(len(name) for name, _ in rows) + 2
     console.print()
-    console.print(table)
+    for name, value in rows:  # no table, which fills its lines up with blanks
+        console.print(Text.assemble((name.ljust(width), "dim"), value), soft_wrap=True)
     for problem in report.problems:
         console.print(Text.assemble(("problem: ", "bold red"), problem), soft_wrap=True)
     console.print(_conclusion(report), soft_wrap=True)

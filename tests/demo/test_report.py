@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from shardroute.demo.audit import judged
 from shardroute.demo.evidence import Counts, Evidence
 from shardroute.demo.ledger import Attempt, Key, Look, Verb
 from shardroute.demo.progress import Progress
 from shardroute.demo.report import Report, percentiles, summed_up
+from shardroute.demo.screen import show_outcome
 
 KEY = Key("asyncio", "note-0-1")
 
@@ -109,3 +112,12 @@ def test_evidence_survives_being_handed_over(tmp_path: Path) -> None:
     evidence.save(tmp_path / "evidence.json")
     assert Evidence.load(tmp_path / "evidence.json") == evidence
     assert evidence.examples.failed == ["query of asyncio: TimeoutError: late"]
+
+
+def test_its_table_names_every_figure_and_ends_no_line_in_blanks() -> None:
+    console = Console(file=StringIO(), width=60)
+    show_outcome(console, good(), Path("figures.json"))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # the StringIO
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert "records copied    10" in lines
+    assert "tenants mixed up  0" in lines

@@ -129,3 +129,40 @@ async def run(folder: Path, where: dict[str, str], *arguments: str) -> str:
     out, errors = await process.communicate()
     assert process.returncode == 0, f"{arguments}: {out.decode()}{errors.decode()}"
     return out.decode()
+
+
+@pytest.mark.slow
+async def test_the_test_in_the_guide_to_fastapi_passes(
+    tmp_path: Path, redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    (tmp_path / "shardroute.toml").write_text(blocks("README.md", "toml")[0])
+    [own] = [block for block in blocks("docs/fastapi.md", "python") if "TestClient" in block]
+    [name] = re.findall(r"^def (test_\w+)", own, re.MULTILINE)
+    whole = "\n".join((blocks("docs/fastapi.md", "python")[0], own, f"{name}()\n"))
+    (tmp_path / "shop.py").write_text(whole)
+    async with QdrantProcess() as old:
+        where = {
+            "SHARDROUTE_CONTROL__URL": redis_server.url,
+            "SHARDROUTE_CONTROL__NAMESPACE": namespace,
+            "SHARDROUTE_CLUSTERS__OLD__URL": old.url,
+        }
+        await _make_old_collection(tmp_path, where)
+        await run(tmp_path, where, "-m", "shardroute.cli", "init")
+        await run(tmp_path, where, "shop.py")
+
+
+@pytest.mark.slow
+async def test_the_servers_that_the_readme_names_for_machines_without_docker_start() -> None:
+    configuration = blocks("README.md", "toml")[0]
+    commands = [line.split() for block in blocks("README.md", "sh") for line in block.splitlines()]
+    servers = [words for words in commands if words[:2] == ["python", "-m"]]
+    assert len(servers) == 3
+    for _, *arguments, port in servers:
+        assert f"localhost:{port}" in configuration
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, "0", stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert b"listening on " in await process.stdout.readline()
+        process.terminate()
+        assert await process.wait() == 0

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,15 +57,7 @@ class Search:
 def running(module: str = "fastapi_search") -> Iterator[Search]:
     """Started, and ended by Ctrl-C, which all of its processes get. It must end in order, and silently."""
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, "--port", str(port)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "examples")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    process = _started(module, port)
     with process:
         try:
             yield Search(port, _hint(process))
@@ -74,6 +67,27 @@ def running(module: str = "fastapi_search") -> Iterator[Search]:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
+
+
+def started_on_a_taken_port(module: str) -> tuple[int, str, int]:
+    """Its exit code, all that it said, and the port."""
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = int(somebody.getsockname()[1])
+        with _started(module, port) as process:
+            said, _ = process.communicate(timeout=30)
+        return process.returncode, said, port
+
+
+def _started(module: str, port: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, "--port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "examples")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def _hint(process: subprocess.Popen[str]) -> str:

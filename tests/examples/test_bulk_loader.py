@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -224,8 +225,48 @@ async def test_a_line_that_is_no_record_is_refused_by_its_number_and_what_stands
     refused = await place.load()
     assert refused.code == 1
     assert refused.summary["error"].startswith("line 4: ")
-    assert {"doc-0", "doc-1"} <= (await place.content()).keys()
-    assert place.sure < 4
+    assert (await place.content()).keys() == {"doc-0", "doc-1"}
+    assert "2 records written" in refused.err
+    assert "surely written up to line 3\n" in refused.err
+
+
+@pytest.mark.parametrize("bad", [BAD[0], BAD[2]])
+async def test_when_the_line_is_mended_the_load_goes_on_with_it(place: Place, bad: str) -> None:
+    place.write([line(0), line(1), bad, line(3)])
+    assert (await place.load()).summary["sure"] == place.sure == 2
+    place.write([line(number) for number in range(4)])
+    mended = await place.load()
+    assert (mended.code, mended.summary["resumed_after"], mended.summary["written"]) == (0, 2, 2), mended.err
+    assert len(await place.content()) == 4
+
+
+@pytest.mark.parametrize("bad", [BAD[0], BAD[2]])
+async def test_batches_before_the_bad_line_are_finished_though_they_take_longer(
+    place: Place, bad: str
+) -> None:
+    place.old.faults.latency = 0.3
+    place.write([*(line(number) for number in range(5)), bad, bad, line(7)])
+    refused = await place.load("--batch", "1", "--concurrency", "8")
+    assert refused.summary["error"].startswith("line 6: ")
+    assert refused.summary["sure"] == place.sure == 5
+    assert {f"doc-{number}" for number in range(5)} <= (await place.content()).keys()
+
+
+async def test_of_a_load_that_wrote_nothing_it_names_no_line_as_written(place: Place) -> None:
+    place.write([BAD[0]])
+    refused = await place.load()
+    assert "0 records written" in refused.err
+    assert "surely" not in refused.err
+
+
+async def test_its_words_count_in_thousands_and_in_the_singular(place: Place) -> None:
+    place.write([line(number) for number in range(1200)])
+    assert "done: 1,200 records written" in (await place.load()).err
+    with place.lines.open("a") as file:
+        file.write(line(1200) + "\n" + BAD[0] + "\n")
+    appended = await place.load("--skip-malformed")
+    assert "skipped line 1,202: " in appended.err
+    assert re.search(r"done: 1 record written at [\d,]+/s, 1 line skipped; .* line 1,202\n", appended.err)
 
 
 async def test_lines_that_are_no_records_are_passed_over_where_that_is_said(place: Place) -> None:
@@ -265,4 +306,4 @@ async def test_the_demonstration_ends_with_every_record_on_the_new_cluster(tmp_p
     shown = await ended(process)
     assert shown.code == 0, shown.err
     assert "acme is on the new cluster" in shown.out
-    assert "2000 of 2000 records are there" in shown.out
+    assert "2,000 of 2,000 records are there" in shown.out

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from .search import ROOT, Search, running
+from .search import ROOT, Search, running, started_on_a_taken_port
 
 pytestmark = pytest.mark.slow
 
@@ -110,15 +110,17 @@ def test_what_a_file_says_is_shown_as_it_is(search: Search) -> None:
         post(globex, "/documents/hostile/removal", "/documents/hostile")
 
 
-def test_the_user_that_was_made_sees_the_companies_in_the_admin(search: Search) -> None:
+def signed_in(client: httpx.Client, search: Search, page: str) -> httpx.Response:
+    """A page of the admin, for the user that the hint names."""
     told = re.search(r"user (\S+), password (\S+)", search.hint)
     assert told is not None
+    login = {"username": told[1], "password": told[2]}
+    return post(client, f"/admin/login/?next={page}", "/admin/login/", data=login, follow_redirects=True)
+
+
+def test_the_user_that_was_made_sees_the_companies_in_the_admin(search: Search) -> None:
     with search.client("acme") as client:
-        login = {"username": told[1], "password": told[2]}
-        page = "/admin/shardroute_django/tenant/"
-        answer = post(
-            client, f"/admin/login/?next={page}", "/admin/login/", data=login, follow_redirects=True
-        )
+        answer = signed_in(client, search, "/admin/shardroute_django/tenant/")
     assert re.findall(r'<tr data-tenant="([^"]+)"', answer.text) == ["acme", "globex"]
 
 
@@ -144,3 +146,30 @@ def test_the_project_has_nothing_that_its_checks_or_migrations_complain_of(searc
     checked = manage(search, "check", "--fail-level", "WARNING")
     assert checked.returncode == 0, checked.stderr
     assert manage(search, "makemigrations", "--check", "--dry-run").returncode == 0
+
+
+def test_on_a_port_that_is_taken_it_ends_at_once_and_says_what_to_type() -> None:
+    code, said, port = started_on_a_taken_port("django_search")
+    told = re.fullmatch(
+        rf"port {port} is taken: PYTHONPATH=examples \S+/python -m django_search --port (\d+)\n", said
+    )
+    assert code == 2
+    assert told is not None, said
+    assert int(told[1]) > port
+
+
+@pytest.mark.parametrize("path", ["/nope", "/documents/warranty/nope", "/static/nope"])
+def test_an_address_that_is_nowhere_has_a_page(search: Search, path: str) -> None:
+    with search.client("acme") as acme:
+        answer = acme.get(path)
+    assert answer.status_code == 404
+    assert "<h1>No such page.</h1>" in answer.text
+    assert "Acme Kettles" in answer.text
+
+
+def test_the_admin_calls_it_search_and_finds_the_icon_that_browsers_ask_for(search: Search) -> None:
+    with search.client("acme") as client:
+        icon = client.get("/favicon.ico", follow_redirects=True)
+        assert (icon.status_code, icon.headers["Content-Type"]) == (200, "image/svg+xml")
+        admin = signed_in(client, search, "/admin/")
+    assert 'title="Models in the search application"' in admin.text
