@@ -146,8 +146,8 @@ async def test_the_test_in_the_guide_to_fastapi_passes(
             "SHARDROUTE_CONTROL__NAMESPACE": namespace,
             "SHARDROUTE_CLUSTERS__OLD__URL": old.url,
         }
-        await _make_old_collection(tmp_path, where)
-        await run(tmp_path, where, "-m", "shardroute.cli", "init")
+        for verb in ("init", "prepare"):
+            await run(tmp_path, where, "-m", "shardroute.cli", verb)
         await run(tmp_path, where, "shop.py")
 
 
