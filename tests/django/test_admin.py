@@ -244,7 +244,7 @@ async def commands(deployment: Deployment) -> int:
 
 
 async def test_with_redis_away_the_page_says_so_and_claims_nothing(project: Project, viewer: Ask) -> None:
-    with project(CONFIG={**_AWAY}):
+    with project(CONFIG={**AWAY}):
         shown = await viewer(LIST)
         assert shown.status_code == 200
         assert "data-problem >Redis did not answer" in shown.content.decode()
@@ -259,13 +259,13 @@ async def test_with_redis_away_the_page_says_so_and_claims_nothing(project: Proj
 async def test_with_redis_away_a_verb_does_nothing_and_the_reason_is_shown_once(
     project: Project, mover: Ask
 ) -> None:
-    with project(CONFIG={**_AWAY}):
+    with project(CONFIG={**AWAY}):
         shown = (await mover(f"{LIST}acme/migrate/", follow=True)).content.decode()
         assert "Nothing was done." in shown
         assert shown.count("Redis did not answer") == 1
 
 
-_AWAY = {
+AWAY = {
     "control": {"url": "redis://127.0.0.1:1/0"},
     "clusters": {"a": {"kind": "memory"}, "b": {"kind": "memory"}},
     "topologies": {

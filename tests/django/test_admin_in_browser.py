@@ -24,6 +24,7 @@ from tests.browser.conftest import browser
 from tests.cli.conftest import Deployment
 
 from .conftest import Project
+from .test_admin import AWAY
 
 __all__ = ["browser"]
 
@@ -206,3 +207,16 @@ def test_no_column_and_no_verb_is_cut_off_at_any_width(
         )
         assert beyond == 0, width
         browser.picture(pictures / f"django-admin-crowded-{width}.png")
+
+
+@pytest.mark.slow
+def test_what_was_wrong_is_gone_from_a_page_that_watches_when_it_is_over(
+    browser: Chromium, signed_in: str, project: Project
+) -> None:
+    problem = "document.querySelector('[data-problem]')"
+    with project(CONFIG={**AWAY}):
+        browser.open(signed_in, width=WIDE)
+        assert browser.value(f"{problem}.checkVisibility()")
+        assert not browser.value("document.querySelector('.sr-stale').checkVisibility()")
+    until(browser, f"!{problem}.checkVisibility()")
+    assert counts(browser) == {"OLD": 2, "DUAL_OLD": 1, "DUAL_NEW": 1, "NEW": 1}
