@@ -119,7 +119,8 @@ class Looking:
         if self._problem:
             self._known_until = float("-inf")  # who loads the page again wants to know whether it is over
         async with self._opened() as (admin, plane):
-            found = await self._around(admin, plane)
+            await self._ask_clusters(admin)
+            found = await self._around(plane, await admin.map())
             names = _chosen(found.phases, wanted)
             last = max(1, math.ceil(len(names) / PAGE))
             start = PAGE * (min(wanted.number, last) - 1)
@@ -129,7 +130,9 @@ class Looking:
     async def progress(self, names: Sequence[str]) -> Found:
         """These tenants, and what is around them, as it stands now. Raises InvalidTenant."""
         async with self._opened() as (admin, plane):
-            found = await self._around(admin, plane)
+            await self._ask_clusters(admin)
+            router = await self._host.router()
+            found = await self._around(plane, router.map)  # at hand; a large one takes a while to load
             return replace(found, rows=await self._rows(admin, plane, names[:PAGE]))
 
     async def rows(self, names: Sequence[str]) -> list[Row]:
@@ -147,10 +150,8 @@ class Looking:
         finally:
             await plane.aclose()
 
-    async def _around(self, admin: Admin, plane: ControlPlane) -> Found:
+    async def _around(self, plane: ControlPlane, shard_map: ShardMap) -> Found:
         """All but the rows."""
-        await self._ask_clusters(admin)
-        shard_map = await admin.map()
         return Found(
             phases=self._phases(shard_map),
             sessions=await plane.sessions.all(),
