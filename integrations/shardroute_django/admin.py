@@ -14,6 +14,7 @@ from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import Max
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -29,15 +30,26 @@ from .moving import begin
 from .process import Host, host
 
 _LIST = "admin:shardroute_django_tenant_changelist"
+_TEMPLATES = "admin/shardroute_django/tenant"
 
 _SAYS = {
     "migrate": "copies the tenant's records to the new cluster, compares every one, and takes the tenant across.",
     "rollback": "takes the tenant back to the old cluster. Both clusters stay in step.",
-    "abort": "stops the move. The tenant stays on the old cluster alone.",
-    "complete": "ends the move. The old cluster is no longer written.",
+    "abort": "stops the move. The tenant stays on the old cluster alone. "
+    "What was copied stays on the new cluster until purge.",
+    "complete": "ends the move. The old cluster is no longer written. What it has of the tenant stays until purge.",
     "purge": "deletes every record of the tenant on the cluster that it is not on. There is no way back.",
 }
 
+_BEGUN = {
+    "migrate": "Tenant {} is being migrated.",
+    "rollback": "Tenant {} is being rolled back.",
+    "abort": "The move of tenant {} is being aborted.",
+    "complete": "The move of tenant {} is being completed.",
+    "purge": "Tenant {} is being purged from the cluster that it is not on.",
+}
+
+_HISTORY_WIDTH = 200  # characters; what Django keeps of `object_repr`
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Tenant]
@@ -97,18 +109,25 @@ class TenantAdmin(_ModelAdmin):
             "effects": EFFECTS,
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/shardroute_django/tenant/change_list.html", context)
+        return TemplateResponse(request, f"{_TEMPLATES}/change_list.html", context)
 
     @method_decorator(require_GET)
     def progress_view(self, request: HttpRequest) -> JsonResponse:
-        """How the tenants in the query stand now: for the page's script."""
+        """How the tenants in the query stand now, and what is around them: for the page's script."""
         self._demand(self.has_view_permission(request))
         try:
-            rows = _rows(host(), request.GET.getlist("tenant"))
+            running = host()
+            found = running.submit(looking(running).progress(request.GET.getlist("tenant"))).wait()
         except ShardrouteError as error:
             return JsonResponse({"rows": [], "problem": str(error)}, status=problem(error).status)
-        listed = [row.as_json() | {"said": _said(entry)} for row, entry in _with_history(rows)]
-        return JsonResponse({"rows": listed, "problem": ""})
+        return JsonResponse(
+            {
+                "rows": [row.as_json() | {"said": _said(entry)} for row, entry in _with_history(found.rows)],
+                "counts": dict(counted(found)),
+                "sessions": render_to_string(f"{_TEMPLATES}/sessions.html", {"found": found}),
+                "problem": found.problem,
+            }
+        )
 
     def one_view(self, request: HttpRequest, tenant: str) -> HttpResponse:
         """Where links to a tenant lead that the admin makes by itself."""
@@ -127,8 +146,8 @@ class TenantAdmin(_ModelAdmin):
             return self._asked(request, verb, row)
         except InvalidTenant as error:
             raise Http404 from error
-        except ShardrouteError as error:
-            messages.error(request, str(error))
+        except ShardrouteError:
+            messages.error(request, "Nothing was done.")  # the page that follows says what is wrong
         return HttpResponseRedirect(reverse(_LIST, query={"q": tenant}))
 
     def _asked(self, request: HttpRequest, verb: str, row: Row) -> HttpResponse:
@@ -137,14 +156,14 @@ class TenantAdmin(_ModelAdmin):
             row.status.holder
         )
         if verb not in row.verbs:
-            messages.error(request, f"Nothing to {verb}: {where}.")
+            messages.error(request, f"Cannot {verb}: {where}.")
         elif request.method != "POST":
             return self._confirmation(request, verb, row, stands)
         elif request.POST.get("stands") != stands:
             messages.error(request, f"Tenant {tenant} has moved meanwhile; nothing was done: {where}.")
         else:
             _begin(request, verb, tenant)
-            messages.success(request, f"The {verb} of tenant {tenant} has begun.")
+            messages.success(request, _BEGUN[verb].format(tenant))
         return HttpResponseRedirect(reverse(_LIST, query={"q": tenant}))
 
     def _confirmation(self, request: HttpRequest, verb: str, row: Row, stands: str) -> TemplateResponse:
@@ -156,7 +175,7 @@ class TenantAdmin(_ModelAdmin):
             "stands": stands,
             "unused": _unused_place(row) if verb == "purge" else "",
         }
-        return TemplateResponse(request, "admin/shardroute_django/tenant/confirm.html", context)
+        return TemplateResponse(request, f"{_TEMPLATES}/confirm.html", context)
 
     # -- parts -------------------------------------------------------------------------------------------------
 
@@ -209,11 +228,12 @@ def _begin(request: HttpRequest, verb: str, tenant: str) -> None:
 
 
 def _note(user: Any, tenant: str, words: str) -> None:
+    """The admin's list of recent actions shows nothing but `object_repr`, so that has to say it all."""
     LogEntry.objects.create(
         user_id=user,
         content_type=ContentType.objects.get_for_model(Tenant),
         object_id=tenant,
-        object_repr=tenant,
+        object_repr=f"{tenant}: {words}"[:_HISTORY_WIDTH],
         action_flag=CHANGE,
         change_message=words,
     )

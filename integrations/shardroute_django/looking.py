@@ -7,13 +7,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from shardroute.admin import Admin, TenantStatus
 from shardroute.control import ControlPlane, SessionState
-from shardroute.errors import ShardrouteError, Unavailable
+from shardroute.errors import ControlPlaneUnavailable, ShardrouteError, Unavailable
 from shardroute.phases import EFFECTS, LINE, VERBS, Phase, Side
 from shardroute.shardmap import ShardMap
 from shardroute.statistics import Shares, added
@@ -25,6 +25,8 @@ PAGE = 50
 """Tenants on a page. Only these are asked for one by one, however many there are."""
 
 VERBS_OFFERED = ("migrate", "rollback", "abort", "complete", "purge")
+
+_NBSP = "\N{NO-BREAK SPACE}"
 
 _KEPT = 30.0  # seconds for which the clusters are not asked again which tenants they have
 
@@ -52,7 +54,7 @@ class Row:
         return {
             "debt": f"{status.debt:,}" if dual else "",
             "in_flight": f"{status.tokens:,}" if dual else "",
-            "agreement": "" if self.recall is None else f"{100 * self.recall:.1f} % of {self.compared:,}",
+            "agreement": "" if self.recall is None else _agreement(self.recall, self.compared),
             "holder": status.holder or ("overdue" if status.overdue else ""),
             "synced": "in step" if status.synced else "",
         }
@@ -68,6 +70,11 @@ class Row:
         }
 
 
+def _agreement(recall: float, compared: int) -> str:
+    """It may be broken before "of" alone."""
+    return f"{100 * recall:.1f}{_NBSP}% of{_NBSP}{compared:,}"
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which tenants. `words`: part of a name. `number`: of the page, from 1."""
@@ -79,11 +86,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of them. `names`: of all that were wanted. `counts`: by phase, of all there are."""
+    """A page of them. `names`: of all that were wanted. `phases`: of all there are."""
 
     rows: Sequence[Row] = ()
     names: Sequence[str] = ()
-    counts: Mapping[Phase, int] = field(default_factory=dict)
+    phases: Mapping[str, Phase] = field(default_factory=dict)
     sessions: Sequence[SessionState] = ()
     version: int = 0
     problem: str = ""
@@ -105,24 +112,28 @@ class Looking:
         self._config = host.settings.config
         self._known: set[str] = set()
         self._known_until = float("-inf")
+        self._problem = ""  # of the clusters, when they were asked last
 
     async def page(self, wanted: Wanted) -> Found:
         """What the page shows."""
+        if self._problem:
+            self._known_until = float("-inf")  # who loads the page again wants to know whether it is over
         async with self._opened() as (admin, plane):
-            shard_map = await admin.map()
-            problem = await self._ask_clusters(admin, shard_map)
-            phases = self._phases(shard_map)
-            names = _chosen(phases, wanted)
+            await self._ask_clusters(admin)
+            found = await self._around(plane, await admin.map())
+            names = _chosen(found.phases, wanted)
             last = max(1, math.ceil(len(names) / PAGE))
             start = PAGE * (min(wanted.number, last) - 1)
-            return Found(
-                rows=await self._rows(admin, plane, names[start : start + PAGE]),
-                names=names,
-                counts=Counter(phases.values()),
-                sessions=await plane.sessions.all(),
-                version=shard_map.version,
-                problem=problem,
-            )
+            rows = await self._rows(admin, plane, names[start : start + PAGE])
+            return replace(found, names=names, rows=rows)
+
+    async def progress(self, names: Sequence[str]) -> Found:
+        """These tenants, and what is around them, as it stands now. Raises InvalidTenant."""
+        async with self._opened() as (admin, plane):
+            await self._ask_clusters(admin)
+            router = await self._host.router()
+            found = await self._around(plane, router.map)  # at hand; a large one takes a while to load
+            return replace(found, rows=await self._rows(admin, plane, names[:PAGE]))
 
     async def rows(self, names: Sequence[str]) -> list[Row]:
         """These tenants, as they stand now. Raises InvalidTenant."""
@@ -139,15 +150,26 @@ class Looking:
         finally:
             await plane.aclose()
 
-    async def _ask_clusters(self, admin: Admin, shard_map: ShardMap) -> str:
+    async def _around(self, plane: ControlPlane, shard_map: ShardMap) -> Found:
+        """All but the rows."""
+        return Found(
+            phases=self._phases(shard_map),
+            sessions=await plane.sessions.all(),
+            version=shard_map.version,
+            problem=self._problem,
+        )
+
+    async def _ask_clusters(self, admin: Admin) -> None:
         """Once in a while; with a cluster away, tenants that have a record in the map are better than nothing."""
-        if time.monotonic() > self._known_until:
-            try:
-                self._known = set(await admin.tenants())
-            except Unavailable as error:
-                return f"Only tenants that have begun to move are shown, and those seen before: {error}"
-            self._known_until = time.monotonic() + _KEPT
-        return ""
+        if time.monotonic() <= self._known_until:
+            return
+        try:
+            self._known, self._problem = set(await admin.tenants()), ""
+        except ControlPlaneUnavailable:
+            raise
+        except Unavailable as error:
+            self._problem = f"Only tenants that have begun to move are shown, and those seen before: {error}"
+        self._known_until = time.monotonic() + _KEPT
 
     def _phases(self, shard_map: ShardMap) -> dict[str, Phase]:
         route = self._config.route
@@ -196,4 +218,5 @@ def _chosen(phases: Mapping[str, Phase], wanted: Wanted) -> list[str]:
 
 def counted(found: Found) -> list[tuple[Phase, int]]:
     """Every phase of the line, with how many tenants are there."""
-    return [(phase, found.counts.get(phase, 0)) for phase in LINE]
+    counts = Counter(found.phases.values())
+    return [(phase, counts[phase]) for phase in LINE]

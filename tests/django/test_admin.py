@@ -15,11 +15,13 @@ from django.test import Client
 from django.urls import reverse
 from redis.asyncio import Redis
 from shardroute_django import atenant
+from shardroute_django.admin import _note
 from shardroute_django.looking import offered
 from shardroute_django.process import host
 
-from shardroute.admin import TenantStatus
+from shardroute.admin import Admin, TenantStatus
 from shardroute.control import ControlPlane
+from shardroute.errors import Unavailable
 from shardroute.phases import Phase, Side
 from tests.cli.conftest import Deployment, record
 
@@ -113,7 +115,7 @@ async def test_a_verb_wants_the_form_that_was_asked_for(
     stale = await mover(f"{LIST}acme/migrate/", {"stands": "DUAL_OLD/7"}, "post", follow=True)
     assert "Tenant acme has moved meanwhile" in stale.content.decode()
     misplaced = await mover(f"{LIST}acme/complete/", follow=True)
-    assert "Nothing to complete: tenant acme is in OLD" in misplaced.content.decode()
+    assert "Cannot complete: tenant acme is in OLD" in misplaced.content.decode()
     strict = Client(enforce_csrf_checks=True)
     await in_thread(strict.force_login, await User.objects.aget(username="mover"))
     answer = await in_thread(strict.post, f"{LIST}acme/migrate/", {"stands": "OLD/0"})
@@ -136,7 +138,7 @@ async def test_it_shows_tenants_phases_and_sessions(
     rows = dict(re.findall(r'<tr data-tenant="([^"]+)" data-phase="([^"]+)"', shown))
     assert rows == {"acme": "DUAL_NEW", "umbrella": "OLD"}
     assert "in step" in shown
-    assert re.search(r"<b>1</b> DUAL_NEW", shown)
+    assert '<b data-count="DUAL_NEW">1</b>' in shown
     assert (await host().submit(host().router())).session in shown
     only = (await viewer(LIST, {"phase": "OLD"})).content.decode()
     assert re.findall(r'<tr data-tenant="([^"]+)"', only) == ["umbrella"]
@@ -158,6 +160,52 @@ async def test_progress_is_told_as_data(project: Project, deployed: Deployment, 
     row = await progress(viewer, "acme")
     assert (row["cells"]["holder"], row["verbs"]) == ("", ["migrate", "abort"])
     assert (await viewer(f"{LIST}progress/", {"tenant": "no/name"})).status_code == 404
+
+
+async def test_progress_tells_the_counts_and_the_sessions_as_a_page_loaded_now_would(
+    project: Project, deployed: Deployment, viewer: Ask
+) -> None:
+    for tenant in ("acme", "umbrella"):
+        await deployed.fill(tenant, 3)
+    before = (await viewer(f"{LIST}progress/", {"tenant": "acme"})).json()
+    assert {phase: count for phase, count in before["counts"].items() if count} == {"OLD": 2}
+    async with deployed.admin() as admin:
+        await admin.move("migrate", "acme")
+        version = (await admin.map()).version
+    after = before
+    async with asyncio.timeout(10):
+        while f"map version {version}" not in after["sessions"]:
+            # The router hears of a change a moment after Redis.
+            after = (await viewer(f"{LIST}progress/")).json()
+    assert [*after["counts"]] == ["OLD", "DUAL_OLD", "HOLD_OLD", "HOLD_NEW", "DUAL_NEW", "NEW"]
+    assert {phase: count for phase, count in after["counts"].items() if count} == {"OLD": 1, "DUAL_NEW": 1}
+    assert (await host().submit(host().router())).session in after["sessions"]
+
+
+async def test_a_cluster_that_is_away_is_asked_once_while_a_page_watches_and_by_each_that_is_loaded(
+    project: Project, deployed: Deployment, viewer: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deployed.fill("acme", 3)
+    async with deployed.admin() as admin:
+        await admin.move("migrate", "acme")
+    asked = []
+
+    async def away(admin: Admin) -> list[str]:
+        asked.append(admin)
+        raise Unavailable("nobody is there")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Admin, "tenants", away)
+        shown = await viewer(LIST)
+        assert "nobody is there" in shown.content.decode()
+        assert '<tr data-tenant="acme" data-phase="DUAL_NEW"' in shown.content.decode()
+        for _ in range(3):
+            answer = (await viewer(f"{LIST}progress/", {"tenant": "acme"})).json()
+            assert "nobody is there" in answer["problem"]
+        assert len(asked) == 1
+        await viewer(LIST)
+        assert len(asked) == 2
+    assert "nobody is there" not in (await viewer(LIST)).content.decode()
 
 
 async def progress(ask: Ask, tenant: str) -> Any:
@@ -198,15 +246,29 @@ async def commands(deployment: Deployment) -> int:
         await redis.aclose()
 
 
-async def test_with_redis_away_the_page_says_so(project: Project, viewer: Ask) -> None:
-    with project(CONFIG={**_AWAY}):
+async def test_with_redis_away_the_page_says_so_and_claims_nothing(project: Project, viewer: Ask) -> None:
+    with project(CONFIG={**AWAY}):
         shown = await viewer(LIST)
         assert shown.status_code == 200
-        assert 'class="errornote">Redis' in shown.content.decode()
-        assert (await viewer(f"{LIST}progress/", {"tenant": "acme"})).status_code == 503
+        assert "data-problem >Redis did not answer" in shown.content.decode()
+        assert '<b data-count="OLD">?</b>' in shown.content.decode()
+        assert "No tenants" not in shown.content.decode()
+        assert "0 tenants" not in shown.content.decode()
+        progress = await viewer(f"{LIST}progress/", {"tenant": "acme"})
+        assert progress.status_code == 503
+        assert progress.json()["problem"].startswith("Redis did not answer")
 
 
-_AWAY = {
+async def test_with_redis_away_a_verb_does_nothing_and_the_reason_is_shown_once(
+    project: Project, mover: Ask
+) -> None:
+    with project(CONFIG={**AWAY}):
+        shown = (await mover(f"{LIST}acme/migrate/", follow=True)).content.decode()
+        assert "Nothing was done." in shown
+        assert shown.count("Redis did not answer") == 1
+
+
+AWAY = {
     "control": {"url": "redis://127.0.0.1:1/0"},
     "clusters": {"a": {"kind": "memory"}, "b": {"kind": "memory"}},
     "topologies": {
@@ -226,7 +288,7 @@ async def test_a_tenant_moves_there_and_back_and_is_purged(
     tenant = f"life-{deployed.namespace}"
     await deployed.fill(tenant, 40)
     begun = await begin(mover, "migrate", tenant)
-    assert f"The migrate of tenant {tenant} has begun" in begun.content.decode()
+    assert f"Tenant {tenant} is being migrated." in begun.content.decode()
     for verb, phase in (("rollback", "DUAL_OLD"), ("migrate", "DUAL_NEW"), ("complete", "NEW")):
         await begin(mover, verb, tenant)
         assert (await progress(mover, tenant))["phase"] == phase
@@ -240,6 +302,8 @@ async def test_a_tenant_moves_there_and_back_and_is_purged(
     )
     assert told[-1] == "purge done: 40 records deleted"
     assert await atenant(tenant).count() == 40
+    recent = (await mover("/admin/")).content.decode()
+    assert f"{tenant}: purge done: 40 records deleted" in recent
     shown = (await mover(LIST, {"q": tenant})).content.decode()
     assert "purge done: 40 records deleted" in shown
 
@@ -251,7 +315,7 @@ async def test_a_verb_that_fails_says_why(project: Project, deployed: Deployment
     async with plane.locks.hold(tenant, "somebody", life=30):
         path = f"{LIST}{tenant}/migrate/"
         refused = await mover(path, {"stands": "OLD/0"}, "post", follow=True)
-        assert "Nothing to migrate" in refused.content.decode()
+        assert "Cannot migrate" in refused.content.decode()
     await plane.aclose()
     async with deployed.side(Side.NEW, tenant) as (store, place):
         await store.prepare(place)
@@ -260,6 +324,27 @@ async def test_a_verb_that_fails_says_why(project: Project, deployed: Deployment
     told = await in_thread(said, tenant)
     assert told[-1].startswith("migrate failed: tenant")
     assert told[-1] in (await progress(mover, tenant))["said"]
+
+
+def test_what_is_too_long_for_the_list_of_recent_actions_is_cut_there_alone(project: Project) -> None:
+    tenant, words = "t" * 128, "migrate failed: " + "because " * 40
+    _note(made("mover").pk, tenant, words)
+    entry = LogEntry.objects.filter(object_id=tenant).latest("pk")
+    assert entry.object_repr == f"{tenant}: {words}"[:200]
+    assert entry.get_change_message() == words
+
+
+async def test_who_aborts_or_completes_is_told_what_stays_behind(
+    project: Project, deployed: Deployment, mover: Ask
+) -> None:
+    await deployed.fill("acme", 3)
+    async with deployed.admin() as admin:
+        await admin.move("migrate", "acme")
+        asked = (await mover(f"{LIST}acme/complete/")).content.decode()
+        assert "What it has of the tenant stays until purge" in asked
+        await admin.move("rollback", "acme")
+    asked = (await mover(f"{LIST}acme/abort/")).content.decode()
+    assert "What was copied stays on the new cluster until purge" in asked
 
 
 async def test_a_link_to_a_tenant_leads_to_its_row(project: Project, viewer: Ask) -> None:

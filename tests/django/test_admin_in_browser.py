@@ -24,13 +24,17 @@ from tests.browser.conftest import browser
 from tests.cli.conftest import Deployment
 
 from .conftest import Project
+from .test_admin import AWAY
 
 __all__ = ["browser"]
 
-WIDE, NARROW = 1280, 420
+WIDE, NARROW = 1280, 400
 COPIED = 1500  # records of the tenant that moves
 PAGE = "/admin/shardroute_django/tenant/"
 RESULTS = "document.querySelector('.results')"
+SESSIONS = "document.querySelector('.sr-sessions')"
+VERSION = rf"/map version (\d+)/.exec({SESSIONS}.textContent)[1]"
+LONG = f"{'x' * 60}-{'y' * 67}"  # as long as names may be
 AGREED = Agreement(10, 1.0, 1.0, 1.0, None, 0.0, 0)
 DIFFERED = Agreement(10, 0.0, 0.0, 0.0, 1, 0.1, 0)
 
@@ -85,6 +89,15 @@ async def compared(deployed: Deployment, tenant: str) -> None:
 
 
 @pytest.fixture
+async def crowded(deployed: Deployment, tenants: None) -> None:
+    """The longest name that there may be, and a holder with a long one."""
+    await deployed.fill(LONG, 3)
+    plane = ControlPlane.open(deployed.config.control)
+    await plane.scripts.run("acquire", "globex", f"{'host.' * 12}example.com:12345:f00d", 600_000, "claim")
+    await plane.aclose()
+
+
+@pytest.fixture
 def signed_in(browser: Chromium, site: str, tenants: None) -> str:
     """The page, for a superuser who has come through the login."""
     if not User.objects.filter(username="root").exists():
@@ -106,6 +119,20 @@ def until(browser: Chromium, condition: str) -> None:
     }})""")
 
 
+def counts(browser: Chromium) -> dict[str, int]:
+    """By phase, without those that are 0."""
+    tiles = browser.value(
+        "[...document.querySelectorAll('[data-count]')].map(tile => [tile.dataset.count, tile.textContent])"
+    )
+    return {phase: int(count) for phase, count in tiles if count != "0"}
+
+
+def colour(browser: Chromium, selector: str) -> str:
+    """That a button is filled with."""
+    element = f"document.querySelector('#content {selector}')"
+    return str(browser.value(f"getComputedStyle({element}).backgroundColor"))
+
+
 def row(tenant: str) -> str:
     return f"document.querySelector('tr[data-tenant={tenant}]')"
 
@@ -116,9 +143,11 @@ def test_a_tenant_is_moved_by_a_click_and_its_progress_watched(
 ) -> None:
     browser.follow(f"{row('initech')}.querySelector('[data-verb=migrate]').click()")
     assert "compares every one" in browser.value("document.querySelector('#content').textContent")
+    calm = colour(browser, "[type=submit]")
     browser.picture(pictures / "django-admin-migrate.png")
     browser.follow("document.querySelector('#content form').requestSubmit()")
-    assert "has begun" in browser.value("document.querySelector('.messagelist').textContent")
+    told = browser.value("document.querySelector('.messagelist').textContent")
+    assert "Tenant initech is being migrated." in told
     browser.open(signed_in, width=WIDE)
     until(
         browser,
@@ -126,15 +155,20 @@ def test_a_tenant_is_moved_by_a_click_and_its_progress_watched(
     )
     assert browser.value(f"{row('initech')}.dataset.phase") == "DUAL_OLD"
     assert browser.value(f"[...{row('initech')}.querySelectorAll('[data-verb]')].every(verb => verb.hidden)")
+    assert counts(browser) == {"OLD": 1, "DUAL_OLD": 2, "DUAL_NEW": 1, "NEW": 1}
+    version = int(browser.value(VERSION))
     browser.picture(pictures / "django-admin-moving.png")
     assert browser.value(f"{RESULTS}.scrollWidth - {RESULTS}.clientWidth") == 0
     until(browser, f"{row('initech')}.dataset.phase === 'DUAL_NEW'")
     until(browser, f"{row('initech')}.textContent.includes('migrate done')")
     assert browser.value(f"{row('initech')}.querySelector('.sr-copy').hidden")
+    assert counts(browser) == {"OLD": 1, "DUAL_OLD": 1, "DUAL_NEW": 2, "NEW": 1}
+    assert int(browser.value(VERSION)) > version
     browser.picture(pictures / "django-admin-moved.png")
     assert not browser.value("document.querySelector('.sr-stale').checkVisibility()")
     browser.follow(f"{row('hooli')}.querySelector('[data-verb=purge]').click()")
     assert "There is no way back" in browser.value("document.querySelector('#content').textContent")
+    assert colour(browser, "[type=submit]") != calm
     browser.picture(pictures / "django-admin-purge.png")
     assert browser.complaints == []
 
@@ -150,6 +184,39 @@ def test_it_looks_like_the_admin_in_light_and_dark_and_fits_the_screen(
     shown = browser.value("[...document.querySelectorAll('tr[data-tenant]')].map(row => row.dataset.phase)")
     assert shown == ["DUAL_NEW", "DUAL_OLD", "NEW", "OLD", "OLD"]
     assert not browser.value("document.querySelector('.sr-stale').checkVisibility()")
-    assert "98.0 % of 400" in browser.value(f"{row('acme')}.textContent")
+    assert "98.0\N{NO-BREAK SPACE}% of\N{NO-BREAK SPACE}400" in browser.value(f"{row('acme')}.textContent")
     assert browser.value("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     browser.picture(pictures / f"django-admin-{width}-{'dark' if dark else 'light'}.png")
+
+
+@pytest.mark.slow
+def test_no_column_and_no_verb_is_cut_off_at_any_width(
+    browser: Chromium, crowded: None, signed_in: str, pictures: Path
+) -> None:
+    for width in (1600, WIDE, 1256, 1200, 1000, 800, 700, NARROW):
+        browser.open(signed_in, width=width)
+        assert browser.value(f"{row('globex')}.textContent.includes('example.com')")
+        assert browser.value(f"document.querySelector('[data-tenant={LONG}]') !== null")
+        columns = browser.value("document.querySelector('#result_list thead').checkVisibility()")
+        assert columns == (width > 1200)  # 1256: hardly more than the columns need
+        for table in (RESULTS, SESSIONS):
+            assert browser.value(f"{table}.scrollWidth - {table}.clientWidth") == 0, width
+        beyond = browser.value(
+            "[...document.querySelectorAll('[data-verb]:not([hidden])')].filter("
+            "verb => verb.getBoundingClientRect().right > document.documentElement.clientWidth).length"
+        )
+        assert beyond == 0, width
+        browser.picture(pictures / f"django-admin-crowded-{width}.png")
+
+
+@pytest.mark.slow
+def test_what_was_wrong_is_gone_from_a_page_that_watches_when_it_is_over(
+    browser: Chromium, signed_in: str, project: Project
+) -> None:
+    problem = "document.querySelector('[data-problem]')"
+    with project(CONFIG={**AWAY}):
+        browser.open(signed_in, width=WIDE)
+        assert browser.value(f"{problem}.checkVisibility()")
+        assert not browser.value("document.querySelector('.sr-stale').checkVisibility()")
+    until(browser, f"!{problem}.checkVisibility()")
+    assert counts(browser) == {"OLD": 2, "DUAL_OLD": 1, "DUAL_NEW": 1, "NEW": 1}

@@ -3,6 +3,8 @@
 
 (() => {
   const table = document.querySelector("table[data-progress]");
+  const sessions = document.querySelector("[data-sessions]");
+  const problem = document.querySelector("[data-problem]");
   const rows = new Map([...table.querySelectorAll("tr[data-tenant]")].map(row => [row.dataset.tenant, row]));
   const stale = document.querySelector(".sr-stale");
   const MOVING = 1000, RESTING = 5000, PATIENCE = 15000;  // milliseconds
@@ -56,14 +58,26 @@
     said(row);
   }
 
+  function showAround(found) {
+    for (const [phase, count] of Object.entries(found.counts)) {
+      document.querySelector(`[data-count=${phase}]`).textContent = count;
+    }
+    const selected = getSelection();
+    if (!selected.isCollapsed && sessions.contains(selected.anchorNode)) return;  // somebody is about to copy
+    sessions.innerHTML = found.sessions;
+  }
+
   async function ask() {
     const query = new URLSearchParams([...rows.keys()].map(tenant => ["tenant", tenant]));
     const options = { signal: AbortSignal.timeout(PATIENCE), headers: { Accept: "application/json" } };
     const answer = await fetch(`${table.dataset.progress}?${query}`, options);
-    if (!answer.ok) throw new Error(answer.statusText);
-    const found = (await answer.json()).rows;
-    found.forEach(show);
-    return found.some(({ cells, copied }) => cells.holder || copied !== null);
+    const found = await answer.json();
+    problem.textContent = found.problem;
+    problem.hidden = !found.problem;
+    if (!answer.ok) return false;
+    found.rows.forEach(show);
+    showAround(found);
+    return found.rows.some(({ cells, copied }) => cells.holder || copied !== null);
   }
 
   async function watch() {
@@ -85,5 +99,5 @@
     showCopy(row, { tenant: row.dataset.tenant, copied: under ? Number(copied) : null, total: Number(total) || null });
     said(row);
   }
-  if (rows.size) watch();
+  watch();
 })();
