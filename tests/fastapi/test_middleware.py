@@ -261,4 +261,4 @@ async def test_without_a_router_the_one_who_asks_for_a_tenant_is_told_what_is_mi
     app.add_middleware(ShardrouteMiddleware, resolver=Header("X-Tenant"))
     async with asking(app, headers=ACME) as client:
         assert (await client.get("/name")).status_code == 500
-    assert "shardroute_fastapi.lifespan" in caplog.text
+    assert "it needs `install(app, …)` or `lifespan=lifespan(…)`" in caplog.text
