@@ -12,7 +12,7 @@ from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
 from .control import ControlPlane, SessionState
 from .encoding import encoding_of
-from .errors import InvalidInput, ShardrouteError, VerbRefused
+from .errors import ConfigError, InvalidInput, ShardrouteError, VerbRefused
 from .gates import breaches
 from .migration import (
     Finisher,
@@ -211,11 +211,12 @@ class Admin:
         await self.map()
         return False
 
-    async def prepare(self, tenants: Sequence[str] = ()) -> list[Place]:
+    async def prepare(self, tenants: Sequence[str] = ()) -> dict[tuple[str, str], bool]:
         """Makes what tenants need where they are and that is not there yet: collections, their index, shard keys.
 
-        Without tenants: the collections that tenants share and start in. Returns where. Raises InvalidInput where each
-        tenant has something of its own; ClusterRejected for what is not ours to make, an index of Pinecone.
+        Without tenants: the collections that tenants share and start in. Returns cluster and collection of each, and
+        whether it was made. Raises InvalidInput where each tenant has something of its own; ConfigError for one of
+        another dimension or metric; ClusterRejected for what is not ours to make, an index of Pinecone.
         """
         shard_map, route = await self.map(), self.config.route
         if tenants:
@@ -223,9 +224,16 @@ class Admin:
             places = [target.place for one in routes for target in one.targets]
         else:
             places = [place for topology in self._starts(shard_map) for place in _shared(topology)]
+        made: dict[tuple[str, str], bool] = {}
         for place in places:
-            await self._stores[place.cluster].prepare(place)
-        return places
+            store = self._stores[place.cluster]
+            described = await store.describe(place)
+            if described is not None and (wrong := mismatches(place, described)):
+                raise ConfigError("; ".join(wrong))
+            await store.prepare(place)
+            where = place.cluster, place.collection
+            made[where] = made.get(where, False) or described is None
+        return made
 
     async def move(self, verb: str, tenant: str, options: Options | None = None) -> Outcome:
         """`migrate`, `rollback`, `abort` or `complete`. Raises MigrationError and Unavailable; may be run again."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import connection
@@ -102,7 +103,7 @@ class TenantAdmin(_ModelAdmin):
             "found": found,
             "wanted": wanted,
             "line": counted(found),
-            "rows": _with_history(found.rows),
+            "rows": [(row, _said(entry)) for row, entry in _with_history(found.rows)],
             "verbs": VERBS_OFFERED if self.has_move_permission(request) else (),
             "page": page,
             "page_range": pages.get_elided_page_range(page.number),
@@ -259,4 +260,5 @@ def _with_history(rows: Sequence[Row]) -> list[tuple[Row, LogEntry | None]]:
 
 
 def _said(entry: LogEntry | None) -> str:
-    return "" if entry is None else entry.get_change_message()
+    """It may be long ago, and the script may have moved the tenant since."""
+    return "" if entry is None else f"{entry.get_change_message()} ({naturaltime(entry.action_time)})"

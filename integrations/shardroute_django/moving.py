@@ -44,7 +44,6 @@ async def _carried_out(host: Host, verb: str, tenant: str) -> str:
         outcome = await admin.move(verb, tenant)
     held = "".join(f", writes held for {1000 * hold:.0f} ms" for hold in outcome.hold_seconds)
     back = f", and taken back: {'; '.join(outcome.broken)}" if outcome.rolled_back else ""
-    return (
-        f"done: {outcome.phase}, {outcome.copied:,} copied, {outcome.compared:,} compared, "
-        f"{outcome.repaired:,} repaired{held}{back}"
-    )
+    counts = (("copied", outcome.copied), ("compared", outcome.compared), ("repaired", outcome.repaired))
+    done = "".join(f", {number:,} {what}" for what, number in counts if number)
+    return f"done: {outcome.phase}{done}{held}{back}"

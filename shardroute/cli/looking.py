@@ -47,17 +47,15 @@ async def init(run: Run, admin: Admin) -> None:
 
 
 def prepare(tenants: Sequence[str]) -> Command:
-    """Names every collection that is there now."""
+    """Names every collection, and says whether it was made."""
 
     async def command(run: Run, admin: Admin) -> None:
-        places = await admin.prepare([check_tenant(tenant) for tenant in tenants])
-        found = sorted({(place.cluster, place.collection) for place in places})
-        run.document = {
-            "results": [{"cluster": cluster, "collection": collection} for cluster, collection in found],
-            "errors": [],
-        }
-        for cluster, collection in found:
-            run.screen.line(f"collection {collection!r} of cluster {cluster!r} is there")
+        found = await admin.prepare([check_tenant(tenant) for tenant in tenants])
+        for (cluster, collection), made in sorted(found.items()):
+            run.document["results"].append({"cluster": cluster, "collection": collection, "made": made})
+            run.screen.line(
+                f"collection {collection!r} of cluster {cluster!r} {'is made' if made else 'was there'}"
+            )
 
     return command
 

@@ -37,8 +37,9 @@ async def acknowledged(
 async def _whom(plane: ControlPlane, behind: Collection[str]) -> str:
     """A dead session is waited for until its lease has run out."""
     waited = [
-        f"session {session.id}, whose lease ends in {session.remaining:.0f} s"
+        f"session {session.id}, whose lease ends in {session.remaining:.0f} s. If you know it dead: "
+        f"`shardroute doctor --evict {session.id}`"
         for session in await plane.sessions.all()
         if session.id in behind and session.alive
     ]
-    return f"waits for {', '.join(waited) or 'sessions'}. One that you know dead: `shardroute doctor --evict SESSION`"
+    return f"waits for {'; '.join(waited) or 'sessions'}"

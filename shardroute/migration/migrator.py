@@ -298,6 +298,8 @@ class _Journey:
                 len(verification.differing),
             )
             await Payer(work, standing).pay_most(_catch_up(work, standing))
+            if traffic is not None and verification.differing:  # what was seen before was not mended yet
+                traffic = await Traffic.from_now(work, work.config.gates)
         if traffic is not None:
             await self._judge(traffic)
             await Payer(work, standing).pay_most(_catch_up(work, standing))

@@ -117,8 +117,14 @@ async def _nothing_to_move(work: Work, source: Target) -> list[str]:
         return []
     store, place = source.store, source.place
     there = await work.patience.read(store.name, lambda: store.describe(place)) is not None
-    what = "record of it" if there else f"collection {place.collection!r}, where its records would be"
-    return [f"cluster {store.name!r} has no {what}; if the name is right, `--empty` moves it all the same"]
+    if not there:
+        return [
+            f"cluster {store.name!r} has no collection {place.collection!r}, where its records would be: "
+            "`shardroute prepare` makes it; `--empty` moves the tenant without"
+        ]
+    return [
+        f"cluster {store.name!r} has no record of it; if the name is right, `--empty` moves it all the same"
+    ]
 
 
 async def _leftovers(work: Work, target: Target) -> list[str]:

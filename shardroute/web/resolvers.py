@@ -10,12 +10,15 @@ agrees with something proven: ``Subdomain("example.com") & Claim(decode, "tenant
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
+
+log = logging.getLogger(__name__)
 
 _BEARER = "bearer "
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
@@ -140,7 +143,8 @@ class Claim(Resolver):
     """A claim of the bearer token in the Authorization header.
 
     `decode` takes the token and gives its claims **after checking signature, audience and expiry**; whatever it raises
-    means that the request does not say. It is called in the event loop: fetch keys beforehand.
+    is logged by its type alone, and means that the request does not say. It is called in the event loop: fetch keys
+    beforehand.
     """
 
     decode: Callable[[str], Mapping[str, Any]] = field(repr=False)
@@ -152,7 +156,8 @@ class Claim(Resolver):
             return None
         try:
             found = self.decode(given[len(_BEARER) :].strip()).get(self.name)
-        except Exception:  # whatever a token's library raises: the token is not good
+        except Exception as error:  # whatever a token's library raises: the token is not good
+            log.info("a bearer token was not taken: %s", type(error).__name__)
             return None
         return found if isinstance(found, str) and found else None
 

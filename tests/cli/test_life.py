@@ -135,12 +135,18 @@ async def test_an_empty_cluster_is_prepared_and_until_then_everybody_says_what_i
         assert problem == f"{missing}: see `shardroute prepare`"
         [planned] = (await deployment.run("plan", "acme", "--json")).json["results"]
         assert planned["problems"][0].startswith(missing)
-        for _ in range(2):
+        for made in (True, False):
             prepared = await deployment.run("prepare", "--json")
             assert prepared.code == 0
-            assert prepared.json["results"] == [{"cluster": "old", "collection": collection}]
+            assert prepared.json["results"] == [{"cluster": "old", "collection": collection, "made": made}]
         assert (await deployment.run("doctor")).code == 0
         await router.tenant("acme").upsert([record(1)])
+    deployment.path.write_text(deployment.path.read_text().replace("dimension = 4", "dimension = 5"))
+    deployment.path.write_text(deployment.path.read_text().replace('namespace = "', 'namespace = "other'))
+    await deployment.init()
+    wrong = await deployment.run("prepare")
+    assert wrong.code == 2
+    assert "has 4 dimensions, the configuration says 5" in wrong.err
 
 
 async def test_a_tenant_with_a_collection_of_its_own_is_prepared_by_name(deployment: Deployment) -> None:

@@ -153,7 +153,7 @@ async def test_a_wait_for_a_session_says_for_whom_and_what_can_be_done(initializ
         while b"waits" not in (line := await migrating.stderr.readline()):
             assert line, "it ended without a word"
         assert b"note: acme waits for session gone, whose lease ends in 5" in line
-        assert b"`shardroute doctor --evict SESSION`" in line
+        assert b"`shardroute doctor --evict gone`" in line
         assert (await initialized.run("doctor", "--evict", "gone")).code == 0
         assert await migrating.wait() == 0
     finally:

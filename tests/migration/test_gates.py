@@ -173,6 +173,31 @@ async def test_what_was_seen_before_the_tenant_was_in_step_does_not_count(
         assert LIMITS["samples"] <= watcher.stages[Stage.GATES] < 9000
 
 
+async def test_what_was_seen_before_the_new_side_was_repaired_does_not_count(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    terrible = Tally({f"{Shares.RECALL}/0": 9000, Events.COMPARED: 9000})
+    async with judged(redis_server, namespace, gates=LIMITS) as world, world.routers(1) as routers:
+        tasks = []
+
+        def seen_meanwhile() -> None:
+            tasks.append(
+                asyncio.create_task(world.plane.stats.add(TENANT, terrible, window=0.5, retention=60))
+            )
+
+        async with world.admin() as admin:
+            await admin.move("migrate", TENANT, Options(gates=False))
+            await admin.move("rollback", TENANT)
+        await world.new.inner.delete(world.config.route.new.place(TENANT), ["r000", "r001"])
+        watcher = When("differences marked", seen_meanwhile)
+        async with querying(routers), world.admin(watcher) as admin:
+            outcome = await admin.move("migrate", TENANT)
+        await asyncio.gather(*tasks)
+        assert len(tasks) == 1
+        assert outcome.repaired >= 2
+        assert LIMITS["samples"] <= watcher.stages[Stage.GATES] < 9000
+
+
 async def test_where_no_gate_is_set_nothing_is_waited_for(
     redis_server: EmbeddedRedis, namespace: str
 ) -> None:
