@@ -297,9 +297,7 @@ async def test_a_tenant_moves_there_and_back_and_is_purged(
     await begin(mover, "purge", tenant)
     told = await in_thread(said, tenant)
     assert told[0] == "migrate begun"
-    assert re.fullmatch(
-        r"migrate done: DUAL_NEW, 40 copied, 40 compared, writes held for \d+ ms", told[1]
-    )
+    assert re.fullmatch(r"migrate done: DUAL_NEW, 40 copied, 40 compared, writes held for \d+ ms", told[1])
     assert told[-1] == "purge done: 40 records deleted"
     assert await atenant(tenant).count() == 40
     recent = (await mover("/admin/")).content.decode()
