@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,12 +44,14 @@ class Locks:
         self._scripts = scripts
 
     @asynccontextmanager
-    async def hold(self, tenant: str, owner: str, *, life: float) -> AsyncIterator[HeldLock]:
+    async def hold(
+        self, tenant: str, owner: str, *, life: float, tell: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[HeldLock]:
         """The tenant's lock, kept alive while the block runs.
 
         Whoever takes over an unreleased lock waits a third of its life first, since requests of the former
-        holder (each shorter than that) may still land. Raises TenantLocked; if the lock is lost on the way,
-        the block is cancelled and LockLost raised.
+        holder (each shorter than that) may still land; `tell` hears of it. Raises TenantLocked; if the lock is
+        lost on the way, the block is cancelled and LockLost raised.
         """
         asked = clock()
         fence, taken_over = await self._acquire(tenant, owner, life)
@@ -59,6 +61,9 @@ class Locks:
             async with asyncio.TaskGroup() as group:
                 keeper = group.create_task(self._keep(held, life), name=f"lock of {tenant}")
                 if taken_over:
+                    tell(
+                        f"waits for {life / 3:.0f} s: its last run was cut off, and what that sent may still land"
+                    )
                     await asyncio.sleep(life / 3)
                     await self._inherit(held)
                 try:

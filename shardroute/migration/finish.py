@@ -49,7 +49,8 @@ class Finisher:
     async def finish(self, shard: int) -> int:
         """How many records went. Raises MigrationError naming tenants that are not at NEW yet."""
         life = self._config.migration.lock
-        async with self._plane.locks.hold(default_lock(shard), self._owner, life=life) as lock:
+        tell = partial(self._observer.waits, f"shard {shard}")
+        async with self._plane.locks.hold(default_lock(shard), self._owner, life=life, tell=tell) as lock:
             await self._settle(shard, lock.fence)
             return await self._compact(shard)
 

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from aiolimiter import AsyncLimiter
 
@@ -198,7 +199,8 @@ class Migrator:
     @asynccontextmanager
     async def working(self, tenant: str) -> AsyncIterator[Work]:
         """The tenant's lock, and what is needed to work on it. Raises TenantLocked, LockLost."""
-        async with self._plane.locks.hold(tenant, self.owner, life=self._config.migration.lock) as lock:
+        life, tell = self._config.migration.lock, partial(self.observer.waits, tenant)
+        async with self._plane.locks.hold(tenant, self.owner, life=life, tell=tell) as lock:
             work = self._work(tenant, lock.fence, lock.check)
             work.step("locked")
             yield work
