@@ -70,9 +70,11 @@ class Chromium:
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
-        self._events.clear()
-        self._call("Page.navigate", url=place if isinstance(place, str) else place.as_uri())
-        self._until_loaded()
+        for url in ("about:blank", place if isinstance(place, str) else place.as_uri()):
+            # The page before is left first: until it is gone, what it asks for would seem to be asked for by this one.
+            self._events.clear()
+            self._call("Page.navigate", url=url)
+            self._until_loaded()
 
     def follow(self, expression: str) -> None:
         """Does what leads to another page, such as a click, and waits until all of that is there."""
