@@ -99,10 +99,7 @@ class Tenant:
         More than a cluster takes at once go in several requests: if one fails, those before it have been written.
         Where the topologies have encoders, the vectors are made here and records bring none.
         """
-        try:
-            unique = list({record.id: record for record in records}.values())
-        except (TypeError, AttributeError) as error:
-            raise InvalidInput(f"upsert takes Records: {error}") from error
+        unique = list(_by_id(records).values())
         if self._encoding is not None:
             await self._upsert_encoded(self._encoding, unique, timeout)
             return
@@ -336,6 +333,17 @@ class Tenant:
                         f"cluster {target.store.name!r} cannot evaluate it: {reason}", path=""
                     )
         return condition
+
+
+def _by_id(records: Iterable[Record]) -> dict[str, Record]:
+    if not isinstance(records, Iterable):
+        raise InvalidInput(f"upsert takes several Records, not one {type(records).__name__}")
+    found: dict[str, Record] = {}
+    for record in records:
+        if not isinstance(record, Record):
+            raise InvalidInput(f"upsert takes Records, not {type(record).__name__}")
+        found[record.id] = record
+    return found
 
 
 def _side_of(cursor: object) -> tuple[Side, Cursor]:

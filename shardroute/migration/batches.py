@@ -42,7 +42,7 @@ class BatchSize:
         return counted._judged(counted.records / max(now - self.since, 1e-6))
 
     def _judged(self, rate: float) -> BatchSize:
-        best, best_rate = max((self.best_rate, self.best), (rate, self.size))[::-1]
+        best_rate, best = max((self.best_rate, self.best), (rate, self.size))
         larger = min(self.size * 2, self.largest)
         if larger == self.size or rate < self.best_rate * _AS_FAST:
             return BatchSize(best, self.largest, best, best_rate, settled=True)

@@ -61,14 +61,12 @@ async def _mismatch(work: Work, target: Target) -> list[str]:
 
 def mismatches(place: Place, found: Description) -> list[str]:
     """A collection against the configuration."""
-    name, mismatches = f"collection {place.collection!r} of cluster {place.cluster!r}", []
+    name, wrong = f"collection {place.collection!r} of cluster {place.cluster!r}", []
     if found.dimension not in (None, place.dimension):
-        mismatches.append(
-            f"{name} has {found.dimension} dimensions, the configuration says {place.dimension}"
-        )
+        wrong.append(f"{name} has {found.dimension} dimensions, the configuration says {place.dimension}")
     if found.metric not in (None, place.metric):
-        mismatches.append(f"{name} has the metric {found.metric}, the configuration says {place.metric}")
-    return mismatches
+        wrong.append(f"{name} has the metric {found.metric}, the configuration says {place.metric}")
+    return wrong
 
 
 def _disagreement(source: Target, target: Target) -> list[str]:

@@ -99,3 +99,12 @@ def _hint(process: subprocess.Popen[str]) -> str:
             process.stdout.readline()  # the empty line after it
             return "".join(lines)
     raise AssertionError(f"it ended with {process.wait()}:\n{''.join(lines)}")
+
+
+def is_nowhere(search: Search, path: str) -> None:
+    """The address has a page that says so, in the application's own looks."""
+    with search.client("acme") as acme:
+        answer = acme.get(path)
+    assert answer.status_code == 404
+    assert "<h1>No such page.</h1>" in answer.text
+    assert "Acme Kettles" in answer.text

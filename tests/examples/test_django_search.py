@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from .search import ROOT, Search, running, started_on_a_taken_port
+from .search import ROOT, Search, is_nowhere, running
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def post(client: httpx.Client, path: str, form: str = "/", **more: object) -> ht
     """With the token of the form on a page."""
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', client.get(form).text)
     assert token is not None
-    return client.post(path, data={"csrfmiddlewaretoken": token[1], **more.pop("data", {})}, **more)  # type: ignore[arg-type, dict-item]  # passed on
+    return client.post(path, data={"csrfmiddlewaretoken": token[1], **more.pop("data", {})}, **more)  # type: ignore[arg-type, dict-item]  # `more` is what httpx takes
 
 
 def titles(page: str) -> list[str]:
@@ -148,23 +148,9 @@ def test_the_project_has_nothing_that_its_checks_or_migrations_complain_of(searc
     assert manage(search, "makemigrations", "--check", "--dry-run").returncode == 0
 
 
-def test_on_a_port_that_is_taken_it_ends_at_once_and_says_what_to_type() -> None:
-    code, said, port = started_on_a_taken_port("django_search")
-    told = re.fullmatch(
-        rf"port {port} is taken: PYTHONPATH=examples \S+/python -m django_search --port (\d+)\n", said
-    )
-    assert code == 2
-    assert told is not None, said
-    assert int(told[1]) > port
-
-
 @pytest.mark.parametrize("path", ["/nope", "/documents/warranty/nope", "/static/nope"])
 def test_an_address_that_is_nowhere_has_a_page(search: Search, path: str) -> None:
-    with search.client("acme") as acme:
-        answer = acme.get(path)
-    assert answer.status_code == 404
-    assert "<h1>No such page.</h1>" in answer.text
-    assert "Acme Kettles" in answer.text
+    is_nowhere(search, path)
 
 
 def test_the_admin_calls_it_search_and_finds_the_icon_that_browsers_ask_for(search: Search) -> None:

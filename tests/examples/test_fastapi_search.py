@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .search import Search, started_on_a_taken_port
+from .search import Search, is_nowhere
 
 pytestmark = pytest.mark.slow
 
@@ -117,20 +117,6 @@ def test_the_hint_names_what_to_open_and_what_to_run(search: Search) -> None:
     assert "shardroute migrate acme" in search.hint
 
 
-def test_on_a_port_that_is_taken_it_ends_at_once_and_says_what_to_type() -> None:
-    code, said, port = started_on_a_taken_port("fastapi_search")
-    told = re.fullmatch(
-        rf"port {port} is taken: PYTHONPATH=examples \S+/python -m fastapi_search --port (\d+)\n", said
-    )
-    assert code == 2
-    assert told is not None, said
-    assert int(told[1]) > port
-
-
 @pytest.mark.parametrize("path", ["/nope", "/documents/warranty/nope", "/static/nope"])
 def test_an_address_that_is_nowhere_has_a_page(search: Search, path: str) -> None:
-    with search.client("acme") as acme:
-        answer = acme.get(path)
-    assert answer.status_code == 404
-    assert "<h1>No such page.</h1>" in answer.text
-    assert "Acme Kettles" in answer.text
+    is_nowhere(search, path)

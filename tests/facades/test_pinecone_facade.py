@@ -51,7 +51,7 @@ async def test_a_namespace_that_can_be_no_tenant_is_refused_as_the_sdk_refuses_v
         await RoutedIndex(router).fetch(ids=["a"], namespace="no/tenant")
     assert isinstance(raised.value, PineconeValueError)
     with pytest.raises(InvalidInput, match="a namespace is a string"):
-        await RoutedIndex(router).fetch(ids=["a"], namespace=7)  # type: ignore[arg-type]
+        await RoutedIndex(router).fetch(ids=["a"], namespace=7)  # type: ignore[arg-type]  # what is tested
 
 
 async def test_delete_all_leaves_other_tenants_alone(router: Router) -> None:

@@ -21,6 +21,7 @@ from shardroute.ports import Store
 from shardroute.records import Record
 from shardroute.stores.qdrant import QdrantStore
 from shardroute.testing.qdrant import QdrantServer
+from tests.migration.killer import ALL_STEPS
 from tests.support.files import write_config
 from tests.support.world import record, same
 
@@ -109,16 +110,15 @@ async def test_a_verb_killed_after_any_step_can_be_finished_and_both_sides_are_e
             async with Router(config, stores=stores) as router:
                 await prepared(router, admin, verb, "whole")
                 watched.names.clear()
-                await admin.move(verb, "whole")
-                # Windows are opened ahead, as time allows: one run has a step more or less than another.
-                steps = [*watched.names, "perhaps none"]
+                await admin.move(verb, "whole", ALL_STEPS)
+                # Windows are opened ahead, as time allows: another run may have a step more, or the last one less.
+                counted = len(watched.names)
+                steps = [*watched.names, "one more"]
                 tenants = [f"killed-{number:02d}" for number in range(1, len(steps) + 1)]
                 await asyncio.gather(*(prepared(router, admin, verb, tenant) for tenant in tenants))
                 for number, tenant in enumerate(tenants, start=1):
-                    ended = await kills.run(verb, tenant, number)
-                    assert ended == "killed" or (ended == "done 0" and number > len(steps) - 3), steps[
-                        number - 1
-                    ]
+                    possible = {"killed"} if number < counted else {"killed", "done 0"}
+                    assert await kills.run(verb, tenant, number) in possible, steps[number - 1]
                 await asyncio.gather(*(write_meanwhile(router, tenant) for tenant in tenants))
                 await asyncio.gather(*(finish(admin, verb, tenant) for tenant in tenants))
                 for number, tenant in enumerate(tenants, start=1):
