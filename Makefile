@@ -6,7 +6,7 @@ PYTHONS := python3.13 python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test matrix lint types bench model example-fastapi example-django clean
+.PHONY: help demo test soak matrix lint types bench model example-fastapi example-django clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -16,6 +16,9 @@ demo: $(READY)  ## move tenants between two clusters on this machine, under traf
 
 test: $(READY)  ## all tests, on three processes: many of them wait for clocks
 	@$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1
+
+soak: $(READY)  ## runs under drawn fault schedules, judged by porcupine: MINUTES=10 JOBS=1 SEEDS=1-200
+	@$(BIN)/python -m tests.soak $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES)) --jobs $(or $(JOBS),1)
 
 matrix:  ## the integrations on every Python >= 3.11 that is here, each with the newest Django it takes
 	@done=; for name in $(PYTHONS); do \

@@ -1,0 +1,98 @@
+"""What the histories of a run say: a verdict on every record, by porcupine where it is there, else by our checker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.linearizability import checker, loose, porcupine
+from tests.linearizability.explain import explained
+from tests.linearizability.history import Kind, Operation, Verdict, by_key, check_values_unique, to_lines
+
+from .record import entries, operations
+
+_EQUAL_AFTER = {
+    ("migrate", "moved to DUAL_OLD"),
+    ("migrate", "moved to HOLD_NEW"),
+    ("rollback", "moved to DUAL_NEW"),
+    ("rollback", "moved to HOLD_OLD"),
+}
+"""Verbs and steps after which the other side has nothing that was replaced before: a copy begins, or a crossing."""
+
+
+@dataclass
+class Judgement:
+    """`violations`: stories, by record. `unknown`: records on which the checker gave up. `by`: which checker."""
+
+    by: str
+    records: int
+    operations: int
+    unanswered: int
+    loose_reads: int
+    violations: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+
+def judged(folder: Path) -> Judgement:
+    """Of all that the processes of a run noted in `folder`. Writes the history, as one file, beside it."""
+    strict: list[Operation] = []
+    others: list[Operation] = []
+    for path in sorted(folder.glob("history-*.jsonl")):
+        of_process, loosely = operations(path, path.stem.removeprefix("history-"))
+        strict += of_process
+        others += loosely
+    check_values_unique(strict)
+    (folder / "history.jsonl").write_text(to_lines(sorted(strict, key=lambda one: one.call)))
+    keys = by_key(strict)
+    found = Judgement(
+        by="our own checker" if porcupine.program() is None else "porcupine",
+        records=len(keys),
+        operations=len(strict),
+        unanswered=sum(one.end is None for one in strict),
+        loose_reads=len(others),
+    )
+    for key, verdict in _verdicts(keys).items():
+        if verdict is Verdict.VIOLATED:
+            found.violations[key] = _story(keys[key])
+        elif verdict is Verdict.UNKNOWN:
+            found.unknown.append(key)
+    _judge_loose(found, keys, others, marks(folder / "migrators.jsonl"))
+    return found
+
+
+def _verdicts(keys: Mapping[str, Sequence[Operation]]) -> dict[str, Verdict]:
+    if porcupine.program() is None:
+        return {key: checker.check(history).verdict for key, history in keys.items()}
+    return porcupine.check(one for history in keys.values() for one in history)
+
+
+def _story(history: Sequence[Operation]) -> str:
+    if checker.check(history).verdict is Verdict.VIOLATED:
+        return explained(history)
+    return "our own checker does not agree: one of the two is wrong"
+
+
+def _judge_loose(
+    found: Judgement,
+    keys: Mapping[str, Sequence[Operation]],
+    reads: Iterable[Operation],
+    equal: Mapping[str, Sequence[int]],
+) -> None:
+    for read in reads:
+        writes = [one for one in keys[read.key] if one.kind is not Kind.READ]
+        wrong = loose.complaint(read, writes, equal.get(read.key.partition("/")[0], ()))
+        if wrong is not None:
+            found.violations[f"{read.key} (read from the other side)"] = wrong
+
+
+def marks(path: Path) -> dict[str, list[int]]:
+    """When both sides of a tenant were equal at the latest: of each such step, the moment of the one before it."""
+    found: dict[str, list[int]] = {}
+    last: dict[str, int] = {}
+    for entry in entries(path):
+        if "step" in entry:
+            if (entry["verb"], entry["step"]) in _EQUAL_AFTER:
+                found.setdefault(entry["tenant"], []).append(last[entry["tenant"]])
+            last[entry["tenant"]] = entry["at"]
+    return found
