@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +24,7 @@ from .client import seen
 from .nursery import Child
 from .record import Log, Recorder, Values, entries
 from .schedule import MIGRATORS, ROUTERS, Fault, Schedule
-from .settings import KEPT, LINGER, SHARED, STABLE, TENANTS
+from .settings import IDLE_LEASE, KEPT, LINGER, SHARED, STABLE, TENANTS
 from .troubles import LeftOut, suffer
 from .world import Party, World
 
@@ -66,6 +65,8 @@ class Run:
             await _stopped(supervisors)
         await self._end_routers()
         await self._read_everything()
+        if self.schedule.forgets:
+            await self._lose_the_map()
         await _stopped([watch])
 
     async def _watch(self) -> None:
@@ -97,18 +98,18 @@ class Run:
 
     async def _supervise(self, party: Party) -> None:
         """One router after the other: the next one starts when the last one has ended, or was asked to."""
-        for life in itertools.count():
-            child = await self._start(party, life)
+        while True:
+            child = await self._start(party)
             while not (child.ended.is_set() or child.leaving):  # noqa: ASYNC110 - either of two
                 await asyncio.sleep(0.05)
             if child.status not in (None, 0, -signal.SIGKILL, _COULD_NOT_START):
                 self.complaints.append(f"{party.name} crashed with status {child.status}: see noise.log")
 
-    async def _start(self, party: Party, life: int) -> Child:
+    async def _start(self, party: Party) -> Child:
         self.processes += 1
         number, aims = self.processes, self.schedule.aims[self.processes % len(self.schedule.aims)]
         log, seed = (
-            self.world.folder / f"history-{party.name}-{life}.jsonl",
+            self.world.folder / f"history-{party.name}-{len(party.children)}.jsonl",
             self.schedule.seed * 1000 + number,
         )
         raw = [asdict(aim) for aim in aims]
@@ -225,6 +226,20 @@ class Run:
         if (failed := await self.recorder.ask(tenant, Kind.READ, dict.fromkeys(names), ask)) is not None:
             raise failed
 
+    async def _lose_the_map(self) -> None:
+        """Redis comes back empty (rule 13): from then on a router answers no write, and says why."""
+        party, began = self.world.parties[ROUTERS[0]], time.monotonic_ns()
+        await self._start(party)
+        await _until(lambda: bool(self._answered(party.name, began)))
+        await self.world.redis.empty()
+        emptied = time.monotonic_ns()
+        if not await _until(lambda: "MapLost" in self._last_failure(party.name)):
+            self.complaints.append("Redis came back empty, and a router did not say that the map is lost")
+        await asyncio.sleep(IDLE_LEASE)
+        if self._answered(party.name, emptied + int(IDLE_LEASE * 1e9)):
+            self.complaints.append("Redis came back empty, and a router went on answering writes")
+        await self._end_routers()
+
     async def _quiet(self, config: Config, admin: Admin, tenant: str) -> None:
         """Returns when no debt and no token is left."""
         plane = ControlPlane.open(config.control)
@@ -247,6 +262,16 @@ class Run:
         [status] = await admin.status([tenant])
         verb = "rollback" if EFFECTS[status.phase].primary is Side.NEW else "migrate"
         await admin.move(verb, tenant, Options(purge_target=True, verify=False))
+
+
+async def _until(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true in time."""
+    until = time.monotonic() + _CALM
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(0.2)
+    return True
 
 
 async def _patiently(act: Callable[[], Awaitable[None]]) -> None:

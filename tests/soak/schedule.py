@@ -58,7 +58,10 @@ class Verb:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`aims[n]`: where the n-th router process stops itself. `failover`: the routers that read from the other side."""
+    """`aims[n]`: where the n-th router process stops itself. `failover`: the routers that read from the other side.
+
+    `forgets`: whether Redis comes back empty in the end.
+    """
 
     seed: int
     seconds: float
@@ -66,6 +69,7 @@ class Schedule:
     verbs: Mapping[str, tuple[Verb, ...]]
     aims: tuple[tuple[Aim, ...], ...]
     failover: tuple[str, ...]
+    forgets: bool = False
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -98,6 +102,7 @@ def drawn(seed: int, seconds: float, *, beyond: bool = False) -> Schedule:
         {tenant: tuple(_walk(random.Random(f"{seed} {tenant}"), beyond=beyond)) for tenant in TENANTS},
         tuple(_aims(random.Random(f"{seed} aims {n}"), beyond=beyond) for n in range(40)),
         tuple(name for name in ROUTERS if dice.random() < 0.4),
+        forgets=dice.random() < 0.15,
     )
 
 
