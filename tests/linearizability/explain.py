@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from .checker import check
 from .history import Kind, Operation, Verdict
 
 
-def explained(operations: Sequence[Operation]) -> str:
-    """A story of a few lines: what was asked, when (milliseconds), and (>) which answer nothing explains."""
+def explained(operations: Sequence[Operation], beside: Iterable[tuple[int, str]] = ()) -> str:
+    """A story of a few lines: what was asked, when (milliseconds), and (>) which answer nothing explains.
+
+    `beside`: moments and what else happened then (|), told from the second operation on: the first may be long ago.
+    """
     part = smallest(operations)
     culprit, start = check(part).at, part[0].call
-    return "\n".join(_line(one, start, culprit=one == culprit) for one in part)
+    since, until = part[min(1, len(part) - 1)].call, max(one.end or one.call for one in part)
+    lines = [(one.call, _line(one, start, culprit=one == culprit)) for one in part]
+    lines += [
+        (at, f"| {(at - start) / 1e6:10.1f}{'':16}{what}") for at, what in beside if since <= at <= until
+    ]
+    return "\n".join(line for _, line in sorted(lines, key=lambda line: line[0]))
 
 
 def smallest(operations: Sequence[Operation]) -> list[Operation]:

@@ -50,6 +50,7 @@ class Result:
     unanswered: int
     loose_reads: int
     troubles: int
+    stops: int
     verbs: int
     processes: int
     late: float
@@ -59,8 +60,8 @@ class Result:
     def line(self) -> str:
         return (
             f"seed {self.seed}: {self.verdict}  ({self.operations} operations, {self.unanswered} without an answer, "
-            f"{self.loose_reads} from the other side, {self.troubles} troubles, {self.verbs} verbs, "
-            f"{self.processes} routers, {self.seconds:.0f} s)"
+            f"{self.loose_reads} from the other side, {self.troubles} troubles, {self.stops} aimed stops, "
+            f"{self.verbs} verbs, {self.processes} routers, {self.seconds:.0f} s)"
         )
 
 
@@ -88,6 +89,7 @@ async def run(schedule: Schedule, folder: Path) -> Result:
         unanswered=found.unanswered,
         loose_reads=found.loose_reads,
         troubles=one.troubles,
+        stops=found.stops,
         verbs=one.verbs,
         processes=one.processes,
         late=one.late,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.linearizability import checker, loose, porcupine
 from tests.linearizability.explain import explained
@@ -23,13 +24,17 @@ _EQUAL_AFTER = {
 
 @dataclass
 class Judgement:
-    """`violations`: stories, by record. `unknown`: records on which the checker gave up. `by`: which checker."""
+    """`by`: which checker. `violations`: stories, by record. `unknown`: records on which it gave up.
+
+    `loose_reads`: reads that are judged by what the other side may show. `stops`: of processes that stopped themselves.
+    """
 
     by: str
     records: int
     operations: int
     unanswered: int
     loose_reads: int
+    stops: int
     violations: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
@@ -51,10 +56,11 @@ def judged(folder: Path) -> Judgement:
         operations=len(strict),
         unanswered=sum(one.end is None for one in strict),
         loose_reads=len(others),
+        stops=sum(1 for _ in stops(folder)),
     )
     for key, verdict in _verdicts(keys).items():
         if verdict is Verdict.VIOLATED:
-            found.violations[key] = _story(keys[key])
+            found.violations[key] = _story(keys[key], beside(folder, key.partition("/")[0]))
         elif verdict is Verdict.UNKNOWN:
             found.unknown.append(key)
     _judge_loose(found, keys, others, marks(folder / "migrators.jsonl"))
@@ -67,9 +73,9 @@ def _verdicts(keys: Mapping[str, Sequence[Operation]]) -> dict[str, Verdict]:
     return porcupine.check(one for history in keys.values() for one in history)
 
 
-def _story(history: Sequence[Operation]) -> str:
+def _story(history: Sequence[Operation], beside: Iterable[tuple[int, str]]) -> str:
     if checker.check(history).verdict is Verdict.VIOLATED:
-        return explained(history)
+        return explained(history, beside)
     return "our own checker does not agree: one of the two is wrong"
 
 
@@ -84,6 +90,31 @@ def _judge_loose(
         wrong = loose.complaint(read, writes, equal.get(read.key.partition("/")[0], ()))
         if wrong is not None:
             found.violations[f"{read.key} (read from the other side)"] = wrong
+
+
+_TOLD = ("begins", "locked", "synced", "moved to", "purged", "target purged", "canary", "done", "failed")
+
+
+def beside(folder: Path, tenant: str) -> Iterator[tuple[int, str]]:
+    """What happened beside the operations on a tenant: troubles, processes that stopped themselves, and verbs."""
+    for entry in entries(folder / "troubles.jsonl"):
+        yield entry["at"], f"{entry['trouble']}: {entry['who']} for {entry['seconds']:.1f} s"
+    for entry in entries(folder / "migrators.jsonl"):
+        if entry.get("tenant") == tenant and entry["step"].startswith(_TOLD):
+            yield entry["at"], f"{entry['verb']}: {entry['step']}"
+    for process, at, aim in stops(folder):
+        yield (
+            at,
+            f"{process} stops {aim['when']} {aim['place'].rpartition('.')[2]} for {aim['seconds']:.1f} s",
+        )
+
+
+def stops(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """The processes that stopped themselves: which, when, and where."""
+    for path in [*sorted(folder.glob("history-*.jsonl")), folder / "migrators.jsonl"]:
+        for entry in entries(path):
+            if "stopped" in entry:
+                yield path.stem.removeprefix("history-"), entry["at"], entry["stopped"]
 
 
 def marks(path: Path) -> dict[str, list[int]]:

@@ -23,7 +23,7 @@ from tests.support.world import record
 from .client import seen
 from .nursery import Child
 from .record import Log, Recorder, Values, entries
-from .schedule import MIGRATORS, ROUTERS, Fault, Schedule
+from .schedule import MIGRATORS, ROUTERS, Fault, Schedule, Verb
 from .settings import IDLE_LEASE, KEPT, LINGER, SHARED, STABLE, TENANTS
 from .troubles import LeftOut, suffer
 from .world import Party, World
@@ -32,6 +32,10 @@ _CALM = 25.0
 """Seconds after the last trouble in which every router must answer a write of every tenant again: leases, locks and
 holds end in far less."""
 _COULD_NOT_START = 3
+_AGAIN = 1
+_TRIES = 4
+_BETWEEN_TRIES = 1.0
+"""Seconds: the lock of a migrator that was killed stands for a while."""
 _WRITES = (Kind.UPSERT, Kind.UPDATE, Kind.DELETE)
 
 
@@ -151,21 +155,26 @@ class Run:
 
     async def _walk(self, tenant: str) -> None:
         party = self.world.parties[MIGRATORS[TENANTS.index(tenant)]]
-        log = str(self.world.folder / "migrators.jsonl")
         for verb in self.schedule.verbs[tenant]:
-            self.verbs += 1
-            aim = None if verb.aim is None else asdict(verb.aim)
-            child = await self.world.nursery.start(
-                "migrator", str(party.config), log, verb.verb, tenant, verb.verify, aim
-            )
-            party.children.append(child)
-            try:
-                async with asyncio.timeout(verb.patience):
-                    await child.ended.wait()
-            except TimeoutError:
-                pass
-            finally:
-                child.kill()
+            for _ in range(_TRIES):
+                child = await self._verb(verb, party, tenant)
+                if child.status != _AGAIN:
+                    break
+                await asyncio.sleep(_BETWEEN_TRIES)
+
+    async def _verb(self, verb: Verb, party: Party, tenant: str) -> Child:
+        self.verbs += 1
+        aim = None if verb.aim is None else asdict(verb.aim)
+        log = str(self.world.folder / "migrators.jsonl")
+        child = await self.world.nursery.start(
+            "migrator", str(party.config), log, verb.verb, tenant, verb.verify, aim
+        )
+        party.children.append(child)
+        try:
+            await child.end(verb.patience)
+        finally:
+            child.kill()
+        return child
 
     # -- calm ------------------------------------------------------------------------------------------------------
 

@@ -26,13 +26,14 @@ AT_SERVER = LINGER * 0.15
 as much again: all in all no more than `linger`."""
 
 _WALKS = (
-    ("migrate", "rollback"),
-    ("migrate", "canary", "rollback"),
-    ("migrate", "verify", "complete", "rollback", "repair", "abort"),
+    ("migrate", "rollback", "canary", "migrate"),
+    ("migrate", "rollback", "canary", "abort"),
+    ("migrate", "verify", "rollback", "canary", "verify", "repair", "migrate"),
+    ("migrate", "complete", "rollback", "repair", "abort"),
     ("migrate", "complete", "purge", "rollback", "migrate"),
     ("rollback", "canary", "migrate"),
-    ("rollback", "canary", "abort", "migrate"),
 )
+"""Verbs in an order in which each has something to do, unless the one before it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,8 @@ def _walk(dice: random.Random, *, beyond: bool) -> Iterator[Verb]:
     for _ in range(12):
         for verb in dice.choice(_WALKS):
             for _ in range(dice.choice((1, 1, 2))):
-                patience = dice.choice((1.0, 3.0, 30.0, 30.0, 30.0)) * dice.uniform(0.3, 1)
-                aim = _aim(dice, MIGRATOR, LOCK, beyond=beyond) if dice.random() < 0.2 else None
+                patience = dice.choice((2.0, 6.0, 30.0, 30.0, 30.0)) * dice.uniform(0.3, 1)
+                aim = _aim(dice, MIGRATOR, LOCK, beyond=beyond) if dice.random() < 0.3 else None
                 yield Verb(verb, dice.random() < 0.3, round(patience, 2), aim)
 
 
