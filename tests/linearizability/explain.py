@@ -38,7 +38,7 @@ def smallest(operations: Sequence[Operation]) -> list[Operation]:
     while size >= 1:
         start = 0
         while start < len(part):
-            smaller = _without(part, part[start : start + size])
+            smaller = _without(part, start, start + size)
             if len(smaller) < len(part) and violated(smaller):
                 part = smaller
             else:
@@ -62,9 +62,10 @@ def _until(operations: Sequence[Operation], at: Operation) -> list[Operation]:
     ]
 
 
-def _without(part: list[Operation], chunk: list[Operation]) -> list[Operation]:
-    """Of `chunk` goes what may be left out."""
-    left = {one.value for one in part if one.kind is Kind.READ and one not in chunk}
+def _without(part: list[Operation], start: int, end: int) -> list[Operation]:
+    """Without what may be left out of those from `start` to `end`."""
+    around = [*part[:start], *part[end:]]
+    left = {one.value for one in around if one.kind is Kind.READ}
     updates = any(one.kind is Kind.UPDATE for one in part)
 
     def dispensable(one: Operation) -> bool:
@@ -72,7 +73,7 @@ def _without(part: list[Operation], chunk: list[Operation]) -> list[Operation]:
             return True
         return one.value not in left and (one.kind is Kind.UPDATE or not updates)
 
-    return [one for one in part if one not in chunk or not dispensable(one)]
+    return [*part[:start], *(one for one in part[start:end] if not dispensable(one)), *part[end:]]
 
 
 def _line(one: Operation, start: int, *, culprit: bool) -> str:
