@@ -17,85 +17,16 @@ import shutil
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 
 from tests.linearizability import porcupine
 
-from .judge import judged
-from .run import Run
+from .one import FINE, Result, in_a_process_of_its_own
 from .schedule import Schedule, drawn
-from .world import World
-
-FINE = "fine"
-
-_UNFAIR = 0.25
-"""Seconds. A run that was late by more may have kept requests for longer than `router.linger`: look twice."""
-
-
-@dataclass
-class Result:
-    """One run.
-
-    `verdict`: fine; VIOLATED; UNKNOWN, the checker gave up; STUCK, something did not go on though all was well; BROKEN,
-    the run itself failed. `late`: seconds that this machine was late at worst. `left_out`: troubles that were not made.
-    """
-
-    seed: int
-    verdict: str
-    seconds: float
-    operations: int
-    unanswered: int
-    loose_reads: int
-    troubles: int
-    stops: int
-    verbs: int
-    processes: int
-    late: float
-    told: list[str]
-    left_out: list[str]
-
-    def line(self) -> str:
-        return (
-            f"seed {self.seed}: {self.verdict}  ({self.operations} operations, {self.unanswered} without an answer, "
-            f"{self.loose_reads} from the other side, {self.troubles} troubles, {self.stops} aimed stops, "
-            f"{self.verbs} verbs, {self.processes} routers, {self.seconds:.0f} s)"
-        )
-
-
-async def run(schedule: Schedule, folder: Path) -> Result:
-    """Runs and judges a schedule; everything it leaves is in `folder`."""
-    began, error = time.monotonic(), ""
-    async with World.opened(schedule, folder) as world:
-        one = Run(world, schedule)
-        try:
-            await one.all()
-        except Exception:  # whatever it is, the histories are worth a look
-            error = f"the run itself failed:\n{traceback.format_exc()}"
-    found = await asyncio.to_thread(judged, folder)
-    stories = [f"{key}:\n{story}" for key, story in found.violations.items()]
-    unknown = [f"{key}: {found.by} gave up" for key in found.unknown]
-    told = [*stories, *unknown, *one.complaints, *([error] if error else [])]
-    if told and one.late > _UNFAIR:
-        told.append(f"this machine was {one.late:.2f} s late at worst: the run may not have been fair")
-    failures = {"VIOLATED": stories, "BROKEN": error, "UNKNOWN": unknown, "STUCK": one.complaints}
-    return Result(
-        seed=schedule.seed,
-        verdict=next((verdict for verdict, why in failures.items() if why), FINE),
-        seconds=time.monotonic() - began,
-        operations=found.operations,
-        unanswered=found.unanswered,
-        loose_reads=found.loose_reads,
-        troubles=one.troubles,
-        stops=found.stops,
-        verbs=one.verbs,
-        processes=one.processes,
-        late=one.late,
-        told=told,
-        left_out=sorted(set(one.left_out)),
-    )
 
 
 class Soak:
@@ -119,18 +50,20 @@ class Soak:
             yield drawn(seed, given.seconds, beyond=given.beyond)
 
     async def all(self) -> None:
-        schedules = self._schedules()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._arguments.jobs):
-                group.create_task(self._worker(schedules))
+        schedules, jobs = self._schedules(), self._arguments.jobs
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(jobs):
+                    group.create_task(self._worker(schedules, pool))
 
-    async def _worker(self, schedules: Iterator[Schedule]) -> None:
+    async def _worker(self, schedules: Iterator[Schedule], pool: ProcessPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
         for schedule in schedules:
             if time.monotonic() > self._until:
                 return
             with tempfile.TemporaryDirectory(prefix="shardroute-soak-") as name:
                 folder = Path(name)
-                result = await run(schedule, folder)
+                result = await loop.run_in_executor(pool, in_a_process_of_its_own, schedule, folder)
                 kept = None if result.verdict == FINE else self._keep(folder, result)
             self.results.append(result)
             self._tell(result, kept)

@@ -10,9 +10,9 @@ import pytest
 
 from tests.linearizability.history import Kind
 
-from .__main__ import FINE, run
 from .aimed import MIGRATOR, ROUTER, SEND, Aim, found
 from .judge import judged, marks
+from .one import FINE, run
 from .record import Log, operations
 from .schedule import KINDS, Schedule, Verb, drawn
 from .settings import TENANTS
