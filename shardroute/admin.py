@@ -120,8 +120,11 @@ class Admin:
         """Where tenants stand: those named, or all for None."""
         names = await self.tenants() if tenants is None else [check_tenant(name) for name in tenants]
         shard_map = await self.map()
-        now = await self._plane.time()
-        return [await self._status(name, self.config.route.standing(shard_map, name), now) for name in names]
+        now, counted = await self._plane.time(), await self._plane.lease_time()
+        return [
+            await self._status(name, self.config.route.standing(shard_map, name), now, counted)
+            for name in names
+        ]
 
     async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
         """What stands against moving the tenant; an empty list if nothing does. Changes nothing."""
@@ -284,8 +287,11 @@ class Admin:
         return await self._migrator.repair(check_tenant(tenant))
 
     async def evict(self, session: str) -> bool:
-        """Ends a session that is known to be dead, so that no barrier waits for its lease."""
-        return await self._plane.sessions.leave(session)
+        """Ends a session that is known to be dead, so that no barrier waits for its lease.
+
+        What it sent before it died is still waited for, for `router.linger`.
+        """
+        return await self._plane.sessions.leave(session, stays=self.config.router.linger)
 
     # -- parts -------------------------------------------------------------------------------------------------
 
@@ -299,7 +305,7 @@ class Admin:
         async for tenant in store.tenants(topology.placement, topology.collections()):
             yield tenant
 
-    async def _status(self, tenant: str, standing: Standing, now: float) -> TenantStatus:
+    async def _status(self, tenant: str, standing: Standing, now: float, counted: float) -> TenantStatus:
         counts = await self._plane.journal.counts(tenant)
         lock = await self._plane.locks.state(tenant)
         return TenantStatus(
@@ -311,7 +317,7 @@ class Admin:
             debt=counts.debt,
             tokens=counts.tokens,
             holder=lock.owner if lock is not None and lock.until > now else None,
-            overdue=standing.hold_until is not None and standing.hold_until < now,
+            overdue=standing.hold_until is not None and standing.hold_until < counted,
         )
 
     async def _cluster_problems(self, shard_map: ShardMap) -> list[str]:

@@ -133,7 +133,14 @@ class TenantHeld(Unavailable):
 
 
 class LeaseLost(Unavailable):
-    """This process could not prove that its view of the map is current. The write may or may not hold."""
+    """This process could not prove that its view of the map is current. Nothing was sent to a cluster."""
+
+
+class OutcomeUnknown(Unavailable):
+    """A write was sent, and nobody can tell whether it took effect: read before you decide what to do.
+
+    Trying again is for the caller to decide: others may have read this write, and have written since.
+    """
 
 
 class MapLost(ShardrouteError):

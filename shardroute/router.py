@@ -98,7 +98,7 @@ class Router:
     def ready(self) -> bool:
         """Whether writes are possible now: the lease is held and the map is there."""
         view = self._open.view
-        return view.failure is None and view.lease.holds(view.clock())
+        return view.failure is None and view.writable
 
     @property
     def map_age(self) -> float:
@@ -136,7 +136,6 @@ class _Running:
             view,
             follower.session,
             deadline=config.router.deadline,
-            linger=config.router.linger,
             max_hold=config.migration.max_hold,
         )
         self.tenant = lru_cache(maxsize=_HANDLES)(self._tenant)
@@ -149,7 +148,7 @@ class _Running:
         _, version = await self.plane.maps.create_tenant(name, self.view.migration.old.shard(name))
         while self.view.map.version < version:
             await self.view.change()
-        while await self.plane.sessions.lagging(version):  # noqa: ASYNC110 - what is polled is in Redis
+        while await self.plane.sessions.lagging(version, name):  # noqa: ASYNC110 - what is polled is in Redis
             await asyncio.sleep(0.01)
         return self.tenant(name)
 
@@ -160,7 +159,7 @@ async def _opened(config: Config, given: Mapping[str, Store] | None) -> AsyncIte
     plane = ControlPlane.open(config.control)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(plane.aclose)
-        view = View(config.route, await plane.map_for(config))
+        view = View(config.route, await plane.map_for(config), linger=config.router.linger)
         stores = given if given is not None else await stack.enter_async_context(connected(config.clusters))
         follower = Follower(plane, view, config.control)
         await stack.enter_async_context(follower.running())

@@ -163,7 +163,7 @@ class Tenant:
         return self._writer.write(self._sides, self._route(), operation, timeout)
 
     def _largest(self, limit: str) -> int:
-        return min([int(getattr(target.store.limits, limit)) for target in self._route().targets])
+        return self._route().largest(limit)
 
     async def _chosen(
         self, ids: Sequence[str] | None, condition: FilterLike | None, timeout: float | None

@@ -92,4 +92,5 @@ class Keys:
             self.batches(tenant),
             self.examples(tenant),
             self.recorded(tenant),
+            self._key("withheld"),
         )

@@ -63,6 +63,11 @@ class ControlPlane:
         milliseconds: Any = await self.scripts.run("time")
         return int(milliseconds) / 1000
 
+    async def lease_time(self) -> float:
+        """The time by which leases and holds count, in seconds: Redis's clock less its steps (`rules.lease_time`)."""
+        milliseconds: Any = await self.scripts.run("lease_time")
+        return int(milliseconds) / 1000
+
     async def setting(self, name: str) -> str | None:
         """A setting of the Redis server. Raises ShardrouteError where it does not tell (managed services)."""
         redis = self.connections.commands

@@ -30,7 +30,8 @@ TREE = [
 ]
 RETRYABLE = {
     "Unavailable", "ClusterUnavailable", "RateLimited", "ControlPlaneUnavailable", "TenantHeld", "LeaseLost",
-    "TenantLocked", "LockLost", "MoveRefused", "BarrierTimeout", "EncoderUnavailable",
+    "TenantLocked", "LockLost",
+    "OutcomeUnknown", "MoveRefused", "BarrierTimeout", "EncoderUnavailable",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 -- Times are milliseconds of Redis's own clock. Rules are numbered in docs/protocol.md.
 local META, TENANTS, DEFAULTS, CHANGES, SESSIONS, ACKS, INFO,
       TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID, BEATS,
-      TALLIES, BATCHES, EXAMPLES, RECORDED = unpack(KEYS)
+      TALLIES, BATCHES, EXAMPLES, RECORDED, WITHHELD = unpack(KEYS)
 
 local LINE = {OLD = 0, DUAL_OLD = 1, HOLD_OLD = 2, HOLD_NEW = 3, DUAL_NEW = 4, NEW = 5}
 local SETTLED = {OLD = true, NEW = true}
@@ -11,6 +11,8 @@ local HELD = {HOLD_OLD = true, HOLD_NEW = true}
 local HOLD_ENDS_IN = {HOLD_OLD = 'DUAL_OLD', HOLD_NEW = 'DUAL_NEW'}
 local DEFAULT_HOLD_ENDS_IN = {HOLD_OLD = 'OLD', HOLD_NEW = 'NEW'}
 local STREAM_LENGTH = 10000
+local EVERY_TENANT = ''
+local DEFAULT_STEP = 1000
 
 local function now()
   local time = redis.call('TIME')
@@ -20,6 +22,23 @@ end
 -- Rule 13: nothing is written into a map that is not there.
 local function map_lost()
   return redis.call('HEXISTS', META, 'incarnation') == 0
+end
+
+-- The time by which leases and holds count (rule 4): Redis's clock, but no step of it counts for more than `step`, a
+-- tenth of the short lease, and none backwards. Redis's host may set its clock, or a replica on another host take over.
+-- Where no script looks for longer than `step` it counts too little: then others wait for longer, which is safe.
+local counted
+local function lease_time()
+  if counted then return counted end
+  local clock, known = now(), redis.call('HMGET', META, 'incarnation', 'clock', 'counted', 'step')
+  if not known[1] then return clock end
+  counted = clock
+  if known[2] then
+    local passed = math.max(clock - tonumber(known[2]), 0)
+    counted = tonumber(known[3]) + math.min(passed, tonumber(known[4]) or DEFAULT_STEP)
+  end
+  redis.call('HSET', META, 'clock', string.format('%d', clock), 'counted', string.format('%d', counted))
+  return counted
 end
 
 local function standing_of(tenant, shard)
@@ -35,6 +54,11 @@ local function announce(change, standing)
   change.version, change.standing = version, standing
   change.moving = tonumber(redis.call('HGET', META, 'moving'))
   if standing then standing.version = version end
+  -- Rule 13: a version names the one that it came after, so that a map which went on from an older copy shows.
+  local time = redis.call('TIME')
+  change.after = redis.call('HGET', META, 'stamp') or ''
+  change.stamp = string.sub(redis.sha1hex(cjson.encode(change) .. time[1] .. '.' .. time[2]), 1, 16)
+  redis.call('HSET', META, 'stamp', change.stamp)
   redis.call('XADD', CHANGES, 'MAXLEN', '~', STREAM_LENGTH, version .. '-0', 'change', cjson.encode(change))
   return version
 end
@@ -51,30 +75,55 @@ local function publish_default(shard, standing)
   return version
 end
 
--- Rule 2: live sessions that have not acknowledged a version.
-local function lagging(version)
-  local live, behind = redis.call('ZRANGEBYSCORE', SESSIONS, '(' .. now(), '+inf'), {}
+-- Rule 3: the newest version that a session has acknowledged for a tenant, or for all of them.
+local function acknowledged(session, tenant)
+  local version = tonumber(redis.call('HGET', ACKS, session) or '0')
+  local withheld = redis.call('HGET', WITHHELD, session)
+  if withheld then
+    for name, last in pairs(cjson.decode(withheld)) do
+      if name == tenant or tenant == EVERY_TENANT then version = math.min(version, last) end
+    end
+  end
+  return version
+end
+
+-- Rule 2: live sessions that have not acknowledged a version for a tenant, or for all of them.
+local function lagging(version, tenant)
+  local live, behind = redis.call('ZRANGEBYSCORE', SESSIONS, '(' .. lease_time(), '+inf'), {}
   for _, session in ipairs(live) do
-    if tonumber(redis.call('HGET', ACKS, session) or '0') < version then behind[#behind + 1] = session end
+    if acknowledged(session, tenant) < version then behind[#behind + 1] = session end
   end
   return behind
 end
 
 local function session_alive(session)
-  return tonumber(redis.call('ZSCORE', SESSIONS, session) or '0') > now()
+  return tonumber(redis.call('ZSCORE', SESSIONS, session) or '0') > lease_time()
+end
+
+-- Milliseconds that a lock has left: until its end by Redis's clock, or by the lease time, whichever comes first. So no
+-- step of the clock keeps it, and a clock that few scripts look at does not either. To end early is safe: whoever
+-- takes it over waits, and its holder asks before each write (rule 12).
+local function lock_remaining()
+  local lock = redis.call('HMGET', LOCK, 'until', 'counted_until')
+  local remaining = (tonumber(lock[1]) or 0) - now()
+  if lock[2] then remaining = math.min(remaining, tonumber(lock[2]) - lease_time()) end
+  return remaining
+end
+
+local function keep_lock(life)
+  redis.call('HSET', LOCK, 'until', now() + life, 'counted_until', lease_time() + life)
 end
 
 local function holds_lock(fence)
-  local lock = redis.call('HMGET', LOCK, 'fence', 'until')
-  return lock[1] == fence and tonumber(lock[2]) > now()
+  return redis.call('HGET', LOCK, 'fence') == fence and lock_remaining() > 0
 end
 
 -- Rule 7: touches are kept only while somebody reads in order to write (a window is open). If its holder is gone,
 -- for one more life of the lock: what the holder has sent lands sooner (rule 12).
 local function touch(ids, first)
   if redis.call('ZCARD', WINDOWS) == 0 then return end
-  local lock = redis.call('HMGET', LOCK, 'until', 'life')
-  if lock[2] and tonumber(lock[1]) + tonumber(lock[2]) < now() then return end
+  local lock = redis.call('HMGET', LOCK, 'counted_until', 'life')
+  if lock[1] and lock[2] and tonumber(lock[1]) + tonumber(lock[2]) < lease_time() then return end
   local sequence = redis.call('HGET', COPY, 'sequence')
   for index = first, #ids do redis.call('ZADD', TOUCHED, sequence, ids[index]) end
 end
@@ -129,7 +178,7 @@ local function step(standing, to, max_hold, fence)
   if not HELD[to] then
     standing.hold_until = 0
   elseif not HELD[from] then
-    standing.hold_until = now() + max_hold
+    standing.hold_until = lease_time() + max_hold
   end
   standing.crossed = HELD[from] and HELD[to] and 1 or 0
   standing.phase, standing.epoch, standing.fence, standing.canary = to, standing.epoch + 1, fence, 0
