@@ -27,7 +27,7 @@ class View:
         self.lease = Lease()
         self.clock = clock
         self.confirmed = clock()
-        self.failure: Exception | None = None
+        self.failure: MapLost | None = None
         self._closing = False
         self._in_flight: dict[InFlight, int] = {}
         self._overtaken: dict[InFlight, int] = {}
@@ -92,7 +92,7 @@ class View:
                 self._overtaken.setdefault(write, before.version)
         self.announce()
 
-    def fail(self, failure: Exception) -> None:
+    def fail(self, failure: MapLost) -> None:
         """The map is lost: writing stops."""
         self.failure = failure
         self.lease = Lease(generation=self.lease.generation + 1)
