@@ -211,7 +211,7 @@ def judge(error: BaseException) -> Judgement:
     for link in _chain(error):
         if isinstance(link, client.ResponseError) or getattr(link, "status_code", None):
             return _answered(link)
-    return Judgement("", f"{type(error).__name__}: {_told(error)}", _by_kind(error))
+    return Judgement("", f"{type(error).__name__}: {_told(error)}".removesuffix(": "), _by_kind(error))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
