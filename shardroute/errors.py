@@ -125,7 +125,16 @@ class EncoderMismatch(ShardrouteError):
 
 
 class ControlPlaneUnavailable(Unavailable):
-    """Redis did not answer."""
+    """Redis did not answer, or answered with an error. It is asked again, whatever it was: nothing ends by it.
+
+    `code`: of Redis's error, as `OOM`; "" where nothing was answered. `refused`: it will not end by itself, and the
+    message says what has to be changed.
+    """
+
+    def __init__(self, message: str, *, code: str = "", refused: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.refused = refused
 
 
 class TenantHeld(Unavailable):

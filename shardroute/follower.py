@@ -16,13 +16,13 @@ from .control import ControlPlane, SessionInfo, new_session_id
 from .control.sessions import Heartbeat
 from .errors import ControlPlaneUnavailable, MapLost
 from .rules import STEP, follows, margin, stays_after_leaving
+from .setbacks import Setbacks
 from .shardmap import ForkedMap, MapChange, MissedChange
 from .timing import RedisClock
 from .view import View
 
 log = logging.getLogger(__name__)
 
-_PAUSE = 0.1  # seconds between attempts when Redis is away
 _GUARD_LEAST = 0.05  # seconds between looks at a lease that has ended
 _GUARD_MOST = 0.5
 _STREAM_WAIT = 1.0  # seconds that one blocking read of the stream lasts
@@ -65,19 +65,28 @@ class Follower:
             await self._leave()
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Runs a step again and again. Only a lost map ends it, or a bug: then writing stops as well."""
-        while self._view.failure is None:
+        """Runs a step again and again, whatever it raises. Only a lost map ends it: then writing stops as well."""
+        view, setbacks = self._view, Setbacks(self._config.lease, self._view.clock)
+        while view.failure is None:
             try:
                 await step()
-            except MapLost as error:
-                log.error("writing stops: %s", error)
-                self._view.fail(error)
-            except ControlPlaneUnavailable as error:
-                log.warning("%s", error)
-                await asyncio.sleep(_PAUSE)
+                setbacks.over()
             except Exception as error:
-                log.exception("writing stops: the view of the map can no longer be kept current")
-                self._view.fail(error)
+                await self._after(error, setbacks)
+
+    async def _after(self, error: Exception, setbacks: Setbacks) -> None:
+        view = self._view
+        try:
+            pause = setbacks.met(error)
+        except MapLost as lost:
+            log.error("writing stops: %s", lost)
+            view.fail(lost)
+            return
+        if isinstance(error, MapLost):
+            view.lease = view.lease.shortened(view.clock(), 0.0)  # until the map is found to be there
+            view.cut_off()
+        await asyncio.sleep(pause)
+        self._push.set()
 
     # -- the change stream -----------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
-"""The clock of leases and locks, and whether Redis's own can be believed."""
+"""The clock of leases and locks, whether Redis's own can be believed, and what is told seldom."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,3 +39,25 @@ class RedisClock:
         if abs(step) >= _TOLD:
             log.warning("Redis's clock was set by %+.1f s, or another host took over; leases count on", step)
         return step
+
+
+_KINDS = 200  # more are not told apart for long: a server could make up one after the other
+
+
+class Seldom:
+    """Says of what happens again and again when to tell it: each kind once in so many seconds."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = clock) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._told: dict[Hashable, float] = {}
+
+    def due(self, kind: Hashable) -> bool:
+        """Whether to tell one of that kind now; if so, it counts as told."""
+        now = self._clock()
+        if now - self._told.get(kind, float("-inf")) < self._seconds:
+            return False
+        if len(self._told) >= _KINDS:
+            self._told.clear()
+        self._told[kind] = now
+        return True

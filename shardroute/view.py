@@ -65,7 +65,7 @@ class View:
         self.lease = Lease()
         self.clock = clock
         self.confirmed = clock()
-        self.failure: Exception | None = None
+        self.failure: MapLost | None = None
         self.closing = False
         self.linger = linger
         self._flights: set[Flight] = set()
@@ -145,7 +145,7 @@ class View:
                 flight.overtaken = before.version
         self.announce()
 
-    def fail(self, failure: Exception) -> None:
+    def fail(self, failure: MapLost) -> None:
         """The map is lost: writing stops."""
         self.failure = failure
         self.lease = Lease(generation=self.lease.generation + 1)

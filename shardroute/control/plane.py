@@ -36,7 +36,13 @@ class ControlPlane:
         `patience`: for how many seconds every request to a Redis that is away is asked again.
         """
         connections, keys = Connections.open(config), Keys(config.namespace)
-        scripts = Scripts(connections.commands, keys, timeout=config.timeout, patience=patience)
+        scripts = Scripts(
+            connections.commands,
+            keys,
+            timeout=config.timeout,
+            patience=patience,
+            reconnect=connections.renew,
+        )
         return cls(
             maps=MapStore(connections, scripts),
             sessions=Sessions(scripts),
@@ -69,9 +75,9 @@ class ControlPlane:
         return int(milliseconds) / 1000
 
     async def setting(self, name: str) -> str | None:
-        """A setting of the Redis server. Raises ShardrouteError where it does not tell (managed services)."""
+        """A setting of the Redis server. Raises ControlPlaneUnavailable where it does not tell (managed services)."""
         redis = self.connections.commands
-        answer: Any = await self.scripts.ask(lambda: redis.config_get(name))
+        answer: Any = await self.scripts.ask(lambda: redis.config_get(name), optional=True)
         return str(answer[name]) if name in answer else None
 
     async def aclose(self) -> None:

@@ -19,6 +19,10 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Only the server that takes writes speaks for the map: a replica may be behind, or empty before its first copy. This
+-- deletes nothing (no field has an empty name), and ends every script in READONLY there.
+redis.call('HDEL', META, '')
+
 -- Rule 13: nothing is written into a map that is not there.
 local function map_lost()
   return redis.call('HEXISTS', META, 'incarnation') == 0
