@@ -26,7 +26,7 @@ from shardroute.records import Record
 from shardroute.rules import Journal
 from shardroute.tenant import Tenant
 from shardroute.topology import Place
-from tests.control.board import TENANT
+from tests.control.board import TENANT, declare
 from tests.support.flaky import Faults
 from tests.support.world import record
 
@@ -109,10 +109,10 @@ async def test_a_tenant_that_moved_while_redis_was_away_is_written_where_it_is(
         await until(lambda: not router.ready)
         await own_redis.start()
         await stage.board.redis.ping()
-        await stage.world.plane.sessions.leave(router.session)
-        with suppress(ShardrouteError):
-            await stage.world.plane.maps.create_tenant(TENANT, 0)
-        await until(lambda: router.tenant(TENANT).phase is Phase.NEW)
+        while router.tenant(TENANT).phase is not Phase.NEW:
+            with suppress(ShardrouteError):
+                await stage.world.plane.sessions.leave(router.session)
+                await declare(stage.world.plane, TENANT)
         stage.old.open()
         await write
         assert set(await stage.world.content(TENANT, Side.NEW)) == {"one"}
@@ -277,7 +277,7 @@ async def test_news_of_other_tenants_does_not_prolong_a_wait_for_an_overdue_hold
         await stage.board.make_overdue()
         began = asyncio.get_running_loop().time()
         await asyncio.sleep(2)
-        await stage.world.plane.maps.create_tenant("globex", 0)
+        await declare(stage.world.plane, "globex")
         await write
         assert asyncio.get_running_loop().time() - began < 4.5, "a second whole wait would end after 5 s"
 

@@ -141,6 +141,23 @@ local function move_to(tenant, standing, to, max_hold, fence)
   return publish(tenant, standing)
 end
 
+-- Whoever holds the tenant may be deleting what is left of it on a side. What a holder that is gone has sent lands
+-- within one more life of its lock (rule 12).
+local function may_be_at_work()
+  local lock = redis.call('HMGET', LOCK, 'until', 'life')
+  return lock[1] and tonumber(lock[1]) + tonumber(lock[2] or 0) > now()
+end
+
+-- A step of a declaration. One that is taken back leaves no record: the tenant follows its shard's default again.
+local function declare(tenant, standing, to, max_hold)
+  if SETTLED[standing.phase] ~= SETTLED[to] then forget_journal() end
+  step(standing, to, max_hold, '')
+  standing.declared = HELD[to] and 1 or nil
+  if to ~= 'OLD' then return publish(tenant, standing) end
+  redis.call('HDEL', TENANTS, tenant)
+  return announce({tenant = tenant}, nil)
+end
+
 -- Statistics carry no token, so what was taken once is remembered for a minute: far longer than it is asked again.
 local function first_time(batch)
   redis.call('ZREMRANGEBYSCORE', BATCHES, '-inf', now() - 60000)
