@@ -42,7 +42,7 @@ class ControlPlane:
             sessions=Sessions(scripts),
             journal=Journal(connections, scripts),
             locks=Locks(connections, scripts),
-            stats=Stats(connections, scripts),
+            stats=Stats(connections, scripts, budget=config.statistics_bytes),
             scripts=scripts,
             connections=connections,
             keys=keys,

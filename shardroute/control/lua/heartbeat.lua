@@ -10,5 +10,6 @@ end
 redis.call('HSET', BEATS, ARGV[1], ARGV[6])
 redis.call('ZADD', SESSIONS, now() + tonumber(ARGV[2]), ARGV[1])
 redis.call('HSET', ACKS, ARGV[1], ARGV[3])
+if lapsed == 1 then forget_dead_sessions() end
 if lapsed == 1 then redis.call('HSET', INFO, ARGV[1], ARGV[5]) end
 return {'OK', lapsed, tonumber(redis.call('HGET', META, 'version'))}
