@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from .mapstore import MapStore
 from .scripts import Scripts
 from .sessions import Sessions
 from .stats import Stats
+from .usage import Memory, used
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ class ControlPlane:
         """Redis's clock, in seconds."""
         milliseconds: Any = await self.scripts.run("time")
         return int(milliseconds) / 1000
+
+    async def memory(self, moving: Sequence[str]) -> Memory:
+        """What we use of Redis, and what it has. `moving`: the tenants that may have a journal."""
+        return await used(self.scripts, self.stats, moving)
 
     async def setting(self, name: str) -> str | None:
         """A setting of the Redis server. Raises ShardrouteError where it does not tell (managed services)."""

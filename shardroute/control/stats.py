@@ -52,6 +52,10 @@ class Stats:
         self._scripts = scripts
         self._budget = Budget(scripts, budget)
 
+    async def budget(self) -> int:
+        """Bytes that all tenants' statistics together may take of this server."""
+        return await self._budget.bytes()
+
     # -- counts ----------------------------------------------------------------------------------------------
 
     async def add(self, tenant: str, tally: Tally, *, window: float, retention: float) -> None:
