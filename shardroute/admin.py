@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from .checkup import memory_notes, memory_problems, unread
 from .clusters import connected
 from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
-from .control import ControlPlane, SessionState
+from .control import ControlPlane, Memory, SessionState
 from .encoding import encoding_of
 from .errors import ConfigError, InvalidInput, ShardrouteError, VerbRefused
 from .gates import breaches
@@ -64,6 +65,7 @@ class Diagnosis:
     incarnation: str = ""
     sessions: list[SessionState] = field(default_factory=list)
     half_done: list[TenantStatus] = field(default_factory=list)
+    memory: Memory = field(default_factory=lambda: Memory(0, 0, ()))
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -142,6 +144,12 @@ class Admin:
         found.notes += await self._redis_notes()
         moving = [name for name, standing in shard_map.tenants.items() if not EFFECTS[standing.phase].settled]
         found.half_done = await self.status(moving) if moving else []
+        found.memory = await self._plane.memory(moving)
+        found.problems += memory_problems(found.memory)
+        found.notes += memory_notes(found.memory)
+        problems, notes = await unread(self.config.route, shard_map, self._stores)
+        found.problems += problems
+        found.notes += notes
         _diagnose_sessions(found)
         _diagnose_tenants(found)
         return found

@@ -42,6 +42,7 @@ class ControlConfig:
 
     `lease`: of a router's session while any tenant moves; `idle_lease`: while none does.
     `replicas`: how many replicas must have a move before it is acted on.
+    `statistics_bytes`: of Redis's memory, for the counts, examples and recorded queries of all tenants together.
     """
 
     url: str = "redis://localhost:6379/0"
@@ -51,6 +52,7 @@ class ControlConfig:
     lease: float = 10.0
     idle_lease: float = 120.0
     replicas: int = 0
+    statistics_bytes: int = 32_000_000
 
     def __post_init__(self) -> None:
         if not 0 < self.lease <= self.idle_lease or not self.timeout:

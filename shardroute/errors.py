@@ -163,6 +163,24 @@ class MigrationError(ShardrouteError):
     """Root of what can stop an admin verb. The tenant stays in a phase from which everything goes on."""
 
 
+class TenantHasData(MigrationError):
+    """A tenant that was to be declared new has records on a cluster. Nothing was declared, and it is served as before.
+
+    `cluster`: which one. `crossed`: whether that is the new one.
+    """
+
+    def __init__(self, tenant: str, cluster: str, *, crossed: bool) -> None:
+        what = (
+            f"has records on the new cluster {cluster!r} already. If they are leftovers of a move that was given up, "
+            f"`shardroute purge {tenant}` deletes them"
+            if crossed
+            else f"is no new tenant: it has records on cluster {cluster!r}. `shardroute migrate {tenant}` moves it"
+        )
+        super().__init__(f"tenant {tenant!r} {what}. Nothing was declared.")
+        self.cluster = cluster
+        self.crossed = crossed
+
+
 class VerbRefused(MigrationError):
     """The tenant's phase does not allow the verb; the message names the phase and the verb that fits."""
 

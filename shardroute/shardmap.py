@@ -22,6 +22,7 @@ class Standing:
 
     `synced`: a full copy has been made since the dual phase was entered (rule 10).
     `hold_until`: lease time in seconds (`rules.lease_time`) after which the hold is overdue (rule 11), in a hold only.
+    `declared`: the hold is one of a tenant that is being declared new: it has no data, and goes to one cluster at once.
     `canary`: percentage of reads that the other side answers; only where `synced`, and only until the next move.
     """
 
@@ -31,6 +32,7 @@ class Standing:
     synced: bool = False
     hold_until: float | None = None
     canary: int = 0
+    declared: bool = False
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Standing:
@@ -42,6 +44,7 @@ class Standing:
             synced=bool(int(raw.get("synced", 0))),
             hold_until=hold_until / 1000 or None,
             canary=int(raw.get("canary", 0)),
+            declared=bool(int(raw.get("declared", 0))),
         )
 
     def moved(self, since: Standing) -> bool:

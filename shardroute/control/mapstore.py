@@ -138,14 +138,19 @@ class MapStore:
         code, detail, *_ = await self._scripts.run("canary", tenant, tenant, shard, percent, fence) + [""]
         return _version(tenant, code, detail)
 
-    async def create_tenant(self, tenant: str, shard: int) -> tuple[bool, int]:
-        """Declares a tenant without data as one of the new side; whether it was new, and the map version."""
-        code, version, phase = await self._scripts.run("create", tenant, tenant, shard)
+    async def declare(
+        self, tenant: str, shard: int, standing: Standing, to: Phase, *, max_hold: float
+    ) -> int:
+        """Takes one step of declaring a tenant new, from this very standing; the new map version.
+
+        Raises MoveRefused, MapLost. That the tenant has no data, the caller has seen: `declaring.Declarer`.
+        """
+        code, detail, *_ = await self._scripts.run(
+            "create", tenant, tenant, shard, to, standing.version, int(max_hold * 1000)
+        ) + [""]
         if code == "LOCKED":
-            raise MoveRefused(tenant, code, f"it is held by {phase}; try again when that has ended")
-        if code == "EXISTS" and phase != Phase.NEW:
-            raise MoveRefused(tenant, "EXISTS", f"it stands at {phase} already")
-        return bool(code == "CREATED"), int(version)
+            raise MoveRefused(tenant, code, f"it is held by {detail}; try again when that has ended")
+        return _version(tenant, code, detail)
 
     async def wait_for_replicas(self, replicas: int, timeout: float) -> None:
         """Returns when `replicas` have everything written so far; raises MoveRefused if they do not in time.

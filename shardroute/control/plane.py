@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from .mapstore import MapStore
 from .scripts import Scripts
 from .sessions import Sessions
 from .stats import Stats
+from .usage import Memory, used
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class ControlPlane:
             sessions=Sessions(scripts),
             journal=Journal(connections, scripts),
             locks=Locks(connections, scripts),
-            stats=Stats(connections, scripts),
+            stats=Stats(connections, scripts, budget=config.statistics_bytes),
             scripts=scripts,
             connections=connections,
             keys=keys,
@@ -73,6 +75,10 @@ class ControlPlane:
         """The time by which leases and holds count, in seconds: Redis's clock less its steps (`rules.lease_time`)."""
         milliseconds: Any = await self.scripts.run("lease_time")
         return int(milliseconds) / 1000
+
+    async def memory(self, moving: Sequence[str]) -> Memory:
+        """What we use of Redis, and what it has. `moving`: the tenants that may have a journal."""
+        return await used(self.scripts, self.stats, moving)
 
     async def setting(self, name: str) -> str | None:
         """A setting of the Redis server. Raises ControlPlaneUnavailable where it does not tell (managed services)."""

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from shardroute.control import Begun, ControlPlane, Heartbeat, SessionInfo
+from shardroute.declaring import NEXT
 from shardroute.phases import EFFECTS, Phase, step_towards
 from shardroute.rules import Acknowledgement
 from shardroute.shardmap import ShardMap, Standing
@@ -23,6 +24,15 @@ _KEYS = (
     "touched", "windows", "debt", "lock", "copy", "void", "beats", "tallies", "batches", "examples",
     "recorded", "withheld",
 )  # fmt: skip
+
+
+async def declare(plane: ControlPlane, tenant: str, shard: int = SHARD) -> int:
+    """Declares a tenant new, whatever it has; the map version."""
+    while True:
+        standing = (await plane.maps.load())[0].standing(tenant, shard)
+        if standing.phase not in NEXT:
+            return standing.version
+        await plane.maps.declare(tenant, shard, standing, NEXT[standing.phase], max_hold=LONG)
 
 
 class Board:

@@ -14,7 +14,7 @@ from shardroute.control.scripts import source
 from shardroute.errors import MapLost
 from shardroute.phases import EFFECTS, HOLD_ENDS_IN, LINE
 
-from .board import Board
+from .board import Board, declare
 
 LUA = files(control) / "lua"
 NAMES = sorted(entry.name.removesuffix(".lua") for entry in LUA.iterdir() if entry.name != "prelude.lua")
@@ -74,7 +74,7 @@ async def test_a_server_that_has_forgotten_the_scripts_is_given_them_again(board
 
 async def test_a_tenant_may_be_named_with_any_letters(board: Board) -> None:
     name = "Łódź:{x}'\"--]] "
-    await board.plane.maps.create_tenant(name, 0)
+    await declare(board.plane, name)
     assert name in (await board.map()).tenants
 
 

@@ -161,3 +161,15 @@ def test_a_session_is_named_after_its_process_and_no_two_are_alike() -> None:
     assert new_session_id() != new_session_id()
     assert SessionInfo.of_this_process().pid == os.getpid()
     assert SessionInfo.of_this_process().protocol == PROTOCOL
+
+
+async def test_whoever_begins_a_session_forgets_those_that_ended_ten_minutes_ago(board: Board) -> None:
+    long_ago = (await board.plane.time() - 601) * 1000
+    for name in ("dead-1", "dead-2", "ended"):
+        await board.beat(name)
+    await board.redis.zadd(board.key("sessions"), {"dead-1": long_ago, "dead-2": long_ago})
+    await board.make_lapsed("ended")
+    await board.beat("new")
+    assert {state.id for state in await board.plane.sessions.all()} == {"ended", "new"}
+    for kind in ("acknowledged", "information"):
+        assert set(await board.redis.hkeys(board.key(kind))) == {"ended", "new"}

@@ -28,7 +28,7 @@ from shardroute.phases import LINE, Phase
 from shardroute.rules import Lease
 from shardroute.shardmap import MapChange, ShardMap
 from shardroute.view import View
-from tests.control.board import LONG, TENANT, Board
+from tests.control.board import LONG, TENANT, Board, declare
 from tests.support.world import config, record
 
 from .stage import BRISK, CALM, Stage, deaf, staged, until
@@ -234,7 +234,7 @@ async def test_a_map_that_went_on_without_what_a_router_has_seen_ends_writes_tho
     async with brisk.router() as router:
         board = brisk.board
         keys = [board.key(name) for name in ("meta", "tenants", "changes")]
-        await board.plane.maps.create_tenant("globex", 0)
+        await router.create_tenant("globex")
         before = [await board.redis.dump(key) for key in keys]
         await board.walk(Phase.DUAL_OLD)
         known = router.map.version
@@ -242,7 +242,7 @@ async def test_a_map_that_went_on_without_what_a_router_has_seen_ends_writes_tho
             for key, dump in zip(keys, before, strict=True):
                 await board.redis.restore(key, 0, dump, replace=True)
             while (await board.map()).version <= known:
-                await board.plane.maps.create_tenant(f"t{(await board.map()).version}", 0)
+                await declare(board.plane, f"t{(await board.map()).version}")
         await until(lambda: router._open.view.failure is not None)
         with pytest.raises(MapLost, match="went on without"):
             await router.tenant(TENANT).upsert([record("one")])

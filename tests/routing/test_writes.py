@@ -27,7 +27,7 @@ from shardroute.rules import Journal
 from shardroute.tenant import Tenant
 from shardroute.topology import Place
 from shardroute.view import View
-from tests.control.board import TENANT
+from tests.control.board import TENANT, declare
 from tests.support.flaky import Faults
 from tests.support.world import record
 
@@ -357,7 +357,7 @@ async def test_news_of_other_tenants_does_not_prolong_a_wait_for_an_overdue_hold
         await stage.board.make_overdue()
         began = asyncio.get_running_loop().time()
         await asyncio.sleep(2)
-        await stage.world.plane.maps.create_tenant("globex", 0)
+        await declare(stage.world.plane, "globex")
         await write
         assert asyncio.get_running_loop().time() - began < 4.5, "a second whole wait would end after 5 s"
 

@@ -1,5 +1,6 @@
 -- Rule 11: anyone may move an overdue hold on to the neighbouring dual phase. ARGV: tenant, shard. Repeatable.
--- A hold of the shard's default ends on the one cluster that its tenants, who have no data yet, are on.
+-- A hold of the shard's default, and that of a declaration, ends on the one cluster that the tenant is on: it has no
+-- data, so there is nothing to write twice.
 if map_lost() then return {'LOST'} end
 local standing = standing_of(ARGV[1], ARGV[2])
 if not HELD[standing.phase] then return {'OK', standing.version} end
@@ -11,5 +12,8 @@ if #behind > 0 then return {'BARRIER', table.concat(behind, ' ')} end
 if follows_default then
   step(standing, DEFAULT_HOLD_ENDS_IN[standing.phase], 0, '')
   return {'OK', publish_default(ARGV[2], standing)}
+end
+if standing.declared == 1 then
+  return {'OK', declare(ARGV[1], standing, DEFAULT_HOLD_ENDS_IN[standing.phase], 0)}
 end
 return {'OK', move_to(ARGV[1], standing, HOLD_ENDS_IN[standing.phase], 0, '')}

@@ -17,5 +17,8 @@ redis.call('HSET', BEATS, session, number)
 redis.call('ZADD', SESSIONS, lease_time() + tonumber(lease), session)
 redis.call('HSET', ACKS, session, version)
 if withheld == '' then redis.call('HDEL', WITHHELD, session) else redis.call('HSET', WITHHELD, session, withheld) end
-if lapsed == 1 then redis.call('HSET', INFO, session, information) end
+if lapsed == 1 then
+  forget_dead_sessions()
+  redis.call('HSET', INFO, session, information)
+end
 return answer

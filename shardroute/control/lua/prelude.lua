@@ -2,7 +2,7 @@
 -- Times are milliseconds of Redis's own clock. Rules are numbered in docs/protocol.md.
 local META, TENANTS, DEFAULTS, CHANGES, SESSIONS, ACKS, INFO,
       TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID, BEATS,
-      TALLIES, BATCHES, EXAMPLES, RECORDED, WITHHELD = unpack(KEYS)
+      TALLIES, BATCHES, EXAMPLES, RECORDED, WITHHELD, USAGE, SIZES, ENDS = unpack(KEYS)
 
 local LINE = {OLD = 0, DUAL_OLD = 1, HOLD_OLD = 2, HOLD_NEW = 3, DUAL_NEW = 4, NEW = 5}
 local SETTLED = {OLD = true, NEW = true}
@@ -31,18 +31,18 @@ end
 -- The time by which leases and holds count (rule 4): Redis's clock, but no step of it counts for more than `step`, a
 -- tenth of the short lease, and none backwards. Redis's host may set its clock, or a replica on another host take over.
 -- Where no script looks for longer than `step` it counts too little: then others wait for longer, which is safe.
-local counted
+local counted_time
 local function lease_time()
-  if counted then return counted end
+  if counted_time then return counted_time end
   local clock, known = now(), redis.call('HMGET', META, 'incarnation', 'clock', 'counted', 'step')
   if not known[1] then return clock end
-  counted = clock
+  counted_time = clock
   if known[2] then
     local passed = math.max(clock - tonumber(known[2]), 0)
-    counted = tonumber(known[3]) + math.min(passed, tonumber(known[4]) or DEFAULT_STEP)
+    counted_time = tonumber(known[3]) + math.min(passed, tonumber(known[4]) or DEFAULT_STEP)
   end
-  redis.call('HSET', META, 'clock', string.format('%d', clock), 'counted', string.format('%d', counted))
-  return counted
+  redis.call('HSET', META, 'clock', string.format('%d', clock), 'counted', string.format('%d', counted_time))
+  return counted_time
 end
 
 local function standing_of(tenant, shard)
@@ -194,12 +194,83 @@ local function move_to(tenant, standing, to, max_hold, fence)
   return publish(tenant, standing)
 end
 
--- Statistics carry no token, so what was taken once is remembered for a minute: far longer than it is asked again.
-local function first_time(batch)
+-- Whoever holds the tenant may be deleting what is left of it on a side. What a holder that is gone has sent lands
+-- within one more life of its lock (rule 12).
+local function may_be_at_work()
+  local lock = redis.call('HMGET', LOCK, 'counted_until', 'life')
+  return lock[1] and tonumber(lock[1]) + tonumber(lock[2] or 0) > lease_time()
+end
+
+-- A step of a declaration. One that is taken back leaves no record: the tenant follows its shard's default again.
+local function declare(tenant, standing, to, max_hold)
+  if SETTLED[standing.phase] ~= SETTLED[to] then forget_journal() end
+  step(standing, to, max_hold, '')
+  standing.declared = HELD[to] and 1 or nil
+  if to ~= 'OLD' then return publish(tenant, standing) end
+  redis.call('HDEL', TENANTS, tenant)
+  return announce({tenant = tenant}, nil)
+end
+
+-- Sessions that ended ten minutes ago, a hundred at a time: whoever begins one, and every barrier, forgets them.
+local function forget_dead_sessions()
+  local dead = redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', lease_time() - 600000, 'LIMIT', 0, 100)
+  for _, session in ipairs(dead) do
+    for _, key in ipairs({ACKS, WITHHELD, INFO, BEATS}) do redis.call('HDEL', key, session) end
+    redis.call('ZREM', SESSIONS, session)
+  end
+end
+
+-- Statistics carry no token, so what was taken once is remembered for a minute: far longer than it is asked again. Of
+-- all tenants together, so many.
+local MOST_BATCHES = 10000
+
+local function taken_before(batch)
   redis.call('ZREMRANGEBYSCORE', BATCHES, '-inf', now() - 60000)
-  local added = redis.call('ZADD', BATCHES, 'NX', now(), batch)
+  return redis.call('ZSCORE', BATCHES, batch)
+end
+
+local function remember(batch)
+  redis.call('ZADD', BATCHES, now(), batch)
+  redis.call('ZREMRANGEBYRANK', BATCHES, 0, -MOST_BATCHES - 1)
   redis.call('PEXPIRE', BATCHES, 60000)
-  return added == 1
+end
+
+-- All tenants' statistics together have a budget, in bytes. What each key of them takes is counted as it changes, so
+-- that a call costs the same however many tenants there are. A key is counted with what Redis needs for it beside its
+-- contents, about, and an element likewise.
+local KEY_BYTES, ELEMENT_BYTES = 600, 100
+
+local function counted(key, bytes)
+  local before = redis.call('ZSCORE', SIZES, key)
+  local after = math.max(0, (before or KEY_BYTES) + bytes)
+  redis.call('ZADD', SIZES, after, key)
+  redis.call('HINCRBY', USAGE, 'bytes', after - (before or 0))
+end
+
+-- A key that is gone.
+local function uncount(key)
+  local bytes = redis.call('ZSCORE', SIZES, key)
+  if bytes then redis.call('HINCRBY', USAGE, 'bytes', -bytes) end
+  redis.call('ZREM', SIZES, key)
+  redis.call('ZREM', ENDS, key)
+end
+
+local function lives_for(key, milliseconds)
+  redis.call('PEXPIRE', key, milliseconds)
+  redis.call('ZADD', ENDS, now() + milliseconds, key)
+end
+
+-- Whether so many bytes more fit. If not, {'FULL', the largest key, how much is too much}: its oldest go first, so
+-- nobody takes more than all others leave, and who has little keeps it.
+local function too_much(key, bytes, budget)
+  for _, ended in ipairs(redis.call('ZRANGEBYSCORE', ENDS, '-inf', now(), 'LIMIT', 0, 20)) do uncount(ended) end
+  if redis.call('EXISTS', key) == 0 then uncount(key) end
+  local largest = redis.call('ZREVRANGE', SIZES, 0, 0)[1]
+  if not largest then redis.call('HSET', USAGE, 'bytes', 0) end
+  local above = (redis.call('HGET', USAGE, 'bytes') or 0) + KEY_BYTES + bytes - budget
+  if above <= 0 then return nil end
+  if bytes + KEY_BYTES > tonumber(budget) or not largest then return {'TOO_LARGE'} end
+  return {'FULL', largest, above}
 end
 
 -- Windows of time: fields START/WIDTH, in ms. Oldest first, as {field, start, end}.
