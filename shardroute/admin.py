@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from .checkup import memory_notes, memory_problems, unread
 from .clusters import connected
 from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
-from .control import ControlPlane, SessionState
+from .control import ControlPlane, Memory, SessionState
 from .encoding import encoding_of
 from .errors import ConfigError, InvalidInput, ShardrouteError, VerbRefused
 from .gates import breaches
@@ -64,6 +65,7 @@ class Diagnosis:
     incarnation: str = ""
     sessions: list[SessionState] = field(default_factory=list)
     half_done: list[TenantStatus] = field(default_factory=list)
+    memory: Memory = field(default_factory=lambda: Memory(0, 0, ()))
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -120,8 +122,11 @@ class Admin:
         """Where tenants stand: those named, or all for None."""
         names = await self.tenants() if tenants is None else [check_tenant(name) for name in tenants]
         shard_map = await self.map()
-        now = await self._plane.time()
-        return [await self._status(name, self.config.route.standing(shard_map, name), now) for name in names]
+        now, counted = await self._plane.time(), await self._plane.lease_time()
+        return [
+            await self._status(name, self.config.route.standing(shard_map, name), now, counted)
+            for name in names
+        ]
 
     async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
         """What stands against moving the tenant; an empty list if nothing does. Changes nothing."""
@@ -139,6 +144,12 @@ class Admin:
         found.notes += await self._redis_notes()
         moving = [name for name, standing in shard_map.tenants.items() if not EFFECTS[standing.phase].settled]
         found.half_done = await self.status(moving) if moving else []
+        found.memory = await self._plane.memory(moving)
+        found.problems += memory_problems(found.memory)
+        found.notes += memory_notes(found.memory)
+        problems, notes = await unread(self.config.route, shard_map, self._stores)
+        found.problems += problems
+        found.notes += notes
         _diagnose_sessions(found)
         _diagnose_tenants(found)
         return found
@@ -284,8 +295,11 @@ class Admin:
         return await self._migrator.repair(check_tenant(tenant))
 
     async def evict(self, session: str) -> bool:
-        """Ends a session that is known to be dead, so that no barrier waits for its lease."""
-        return await self._plane.sessions.leave(session)
+        """Ends a session that is known to be dead, so that no barrier waits for its lease.
+
+        What it sent before it died is still waited for, for `router.linger`.
+        """
+        return await self._plane.sessions.leave(session, stays=self.config.router.linger)
 
     # -- parts -------------------------------------------------------------------------------------------------
 
@@ -299,7 +313,7 @@ class Admin:
         async for tenant in store.tenants(topology.placement, topology.collections()):
             yield tenant
 
-    async def _status(self, tenant: str, standing: Standing, now: float) -> TenantStatus:
+    async def _status(self, tenant: str, standing: Standing, now: float, counted: float) -> TenantStatus:
         counts = await self._plane.journal.counts(tenant)
         lock = await self._plane.locks.state(tenant)
         return TenantStatus(
@@ -311,7 +325,7 @@ class Admin:
             debt=counts.debt,
             tokens=counts.tokens,
             holder=lock.owner if lock is not None and lock.until > now else None,
-            overdue=standing.hold_until is not None and standing.hold_until < now,
+            overdue=standing.hold_until is not None and standing.hold_until < counted,
         )
 
     async def _cluster_problems(self, shard_map: ShardMap) -> list[str]:

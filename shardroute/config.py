@@ -42,6 +42,7 @@ class ControlConfig:
 
     `lease`: of a router's session while any tenant moves; `idle_lease`: while none does.
     `replicas`: how many replicas must have a move before it is acted on.
+    `statistics_bytes`: of Redis's memory, for the counts, examples and recorded queries of all tenants together.
     """
 
     url: str = "redis://localhost:6379/0"
@@ -51,6 +52,7 @@ class ControlConfig:
     lease: float = 10.0
     idle_lease: float = 120.0
     replicas: int = 0
+    statistics_bytes: int = 32_000_000
 
     def __post_init__(self) -> None:
         if not 0 < self.lease <= self.idle_lease or not self.timeout:
@@ -70,8 +72,8 @@ class RouterConfig:
     `stale_reads`: whether reads go on by the last known map when Redis is away.
     `failover_reads`: whether a read whose cluster fails is answered by the other, once a tenant is in step on both.
     `drain`: seconds that closing waits for writes under way.
-    `linger`: seconds after which a request that got no answer can no longer take effect. A cut-over waits for
-    it, so it should be shorter than `migration.max_hold`.
+    `linger`: seconds after which a request that was cut off can no longer take effect. A request is cut off so long
+    before the lease ends that it was sent under.
     """
 
     deadline: float = 10.0
@@ -181,11 +183,7 @@ class Config:
     watch: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
-        if self.router.linger > self.migration.lock / 3:
-            raise ConfigError(
-                f"router.linger is {self.router.linger:g} s; it must be at most a third of migration.lock, "
-                f"{self.migration.lock:g} s: so long does a migrator wait that takes a lock over"
-            )
+        _check_linger(self)
 
     @property
     def route(self) -> Migration:
@@ -237,6 +235,33 @@ class Config:
             migration=_migration(raw, topologies, clusters),
             **{name: _section(kind, raw.get(name, {}), name) for name, kind in _SECTIONS.items()},
         )
+
+
+def _check_linger(config: Config) -> None:
+    """Refuses durations under which a request could land when others already count on its not landing."""
+    linger = config.router.linger
+    limits = (
+        ("migration.lock", config.migration.lock, 3, "so long does a migrator wait that takes a lock over"),
+        (
+            "control.lease",
+            config.control.lease,
+            3,
+            "a request is cut off so long before its lease ends, and the rest must suffice to send it",
+        ),
+        (
+            "migration.max_hold",
+            config.migration.max_hold,
+            1,
+            "a cut-over waits so long for a request without an answer, and would always run out",
+        ),
+    )
+    for name, duration, parts, why in limits:
+        if linger > duration / parts:
+            share = "a third of it" if parts == 3 else "as long"
+            raise ConfigError(
+                f"{name} is {duration:g} s; router.linger may be at most {share}, and is {linger:g} s: {why}. "
+                f"Set {name} to {linger * parts:g} or more, or router.linger lower if your clusters allow that"
+            )
 
 
 _SECTIONS: Mapping[str, type[Any]] = {

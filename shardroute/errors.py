@@ -125,7 +125,16 @@ class EncoderMismatch(ShardrouteError):
 
 
 class ControlPlaneUnavailable(Unavailable):
-    """Redis did not answer."""
+    """Redis did not answer, or answered with an error. It is asked again, whatever it was: nothing ends by it.
+
+    `code`: of Redis's error, as `OOM`; "" where nothing was answered. `refused`: it will not end by itself, and the
+    message says what has to be changed.
+    """
+
+    def __init__(self, message: str, *, code: str = "", refused: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.refused = refused
 
 
 class TenantHeld(Unavailable):
@@ -133,7 +142,14 @@ class TenantHeld(Unavailable):
 
 
 class LeaseLost(Unavailable):
-    """This process could not prove that its view of the map is current. The write may or may not hold."""
+    """This process could not prove that its view of the map is current. Nothing was sent to a cluster."""
+
+
+class OutcomeUnknown(Unavailable):
+    """A write was sent, and nobody can tell whether it took effect: read before you decide what to do.
+
+    Trying again is for the caller to decide: others may have read this write, and have written since.
+    """
 
 
 class MapLost(ShardrouteError):
@@ -145,6 +161,24 @@ class MapLost(ShardrouteError):
 
 class MigrationError(ShardrouteError):
     """Root of what can stop an admin verb. The tenant stays in a phase from which everything goes on."""
+
+
+class TenantHasData(MigrationError):
+    """A tenant that was to be declared new has records on a cluster. Nothing was declared, and it is served as before.
+
+    `cluster`: which one. `crossed`: whether that is the new one.
+    """
+
+    def __init__(self, tenant: str, cluster: str, *, crossed: bool) -> None:
+        what = (
+            f"has records on the new cluster {cluster!r} already. If they are leftovers of a move that was given up, "
+            f"`shardroute purge {tenant}` deletes them"
+            if crossed
+            else f"is no new tenant: it has records on cluster {cluster!r}. `shardroute migrate {tenant}` moves it"
+        )
+        super().__init__(f"tenant {tenant!r} {what}. Nothing was declared.")
+        self.cluster = cluster
+        self.crossed = crossed
 
 
 class VerbRefused(MigrationError):

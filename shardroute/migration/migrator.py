@@ -118,7 +118,7 @@ class Migrator:
         outcome, began = Outcome(tenant, verb), time.monotonic()
         with stage_span(f"shardroute.{verb}", tenant):
             async with self.working(tenant) as work:
-                standing = await work.standing()
+                standing = await _undeclared(work)
                 allowed = check_verb(verb, tenant, standing.phase)
                 check_arrived(allowed, tenant, standing.phase, synced=standing.synced)
                 destination = allowed.destination
@@ -437,6 +437,16 @@ async def _taken_back(work: Work, outcome: Outcome) -> None:
 def _catch_up(work: Work, standing: Standing) -> float:
     """Seconds for paying debt outside of a hold; where reads lag, time for several rounds."""
     return _CATCH_UP + _ROUNDS * work.pair(standing)[0].store.lag
+
+
+async def _undeclared(work: Work) -> Standing:
+    """Where the tenant stands. A declaration that nobody goes on with is ended here (rule 11); another is let alone."""
+    standing = await work.standing()
+    if not standing.declared:
+        return standing
+    if await work.plane.maps.expire_hold(work.tenant, work.shard) is None:
+        raise MoveRefused(work.tenant, "DECLARED", "a process is declaring it new; try again in a moment")
+    return await work.standing()
 
 
 async def _barrier(work: Work, standing: Standing) -> None:

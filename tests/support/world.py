@@ -24,8 +24,8 @@ DIMENSION = 4
 def config(redis_url: str, namespace: str, **sections: Mapping[str, Any]) -> Config:
     """Two clusters in memory, one shard before and three after; sections override keys."""
     raw: dict[str, dict[str, Any]] = {
-        "control": {"url": redis_url, "namespace": namespace, "lease": 1.5, "idle_lease": 6},
-        "router": {"linger": 0.5, "deadline": 10},
+        "control": {"url": redis_url, "namespace": namespace, "lease": 1.8, "idle_lease": 6},
+        "router": {"linger": 0.3, "deadline": 10},
         "copy": {"page": 20},
         "clusters": {"a": {"kind": "memory"}, "b": {"kind": "memory"}},
         "topologies": {

@@ -1,9 +1,4 @@
--- Rule 2: who has not acknowledged a version yet. ARGV: version. Forgets sessions dead for ten minutes.
-local dead = redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now() - 600000)
-for _, session in ipairs(dead) do
-  redis.call('HDEL', ACKS, session)
-  redis.call('HDEL', INFO, session)
-  redis.call('HDEL', BEATS, session)
-  redis.call('ZREM', SESSIONS, session)
-end
-return lagging(tonumber(ARGV[1]))
+-- Rule 2: who has not acknowledged a version for a tenant yet. ARGV: version, tenant ('' for all of them).
+-- Forgets sessions dead for ten minutes.
+forget_dead_sessions()
+return lagging(tonumber(ARGV[1]), ARGV[2])
