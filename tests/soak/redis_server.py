@@ -88,21 +88,23 @@ class Pair:
         self._clock.write_text(f"{self.offset:+.1f}")
 
     async def fail_over(self) -> None:
-        """The replica has everything, and takes over. Raises TimeoutError, RedisError if it cannot."""
-        async with self.primary.asked() as primary, asyncio.timeout(5):
-            await self._linked(primary)
-            await primary.execute_command("FAILOVER")
-            while (await primary.info("replication"))["role"] == "master":  # noqa: ASYNC110 - polled in Redis
+        """The replica takes over, once it has everything. Raises TimeoutError if it did not, and RedisError."""
+        async with self.primary.asked() as primary:
+            async with asyncio.timeout(5):
+                await self._linked(primary)
+            await primary.execute_command("FAILOVER", "TIMEOUT", 5000)
+            state = await primary.info("replication")
+            while state["master_failover_state"] != "no-failover":
                 await asyncio.sleep(0.02)
+                state = await primary.info("replication")
+            if state["role"] == "master":
+                raise TimeoutError("the replica did not catch up, so it did not take over")
         self.primary, self.replica = self.replica, self.primary
         self.primary.master, self.replica.master = None, self.primary.port
 
     @staticmethod
     async def _linked(primary: Any) -> None:
-        while True:
-            state = await primary.info("replication")
-            if state.get("slave0", {}).get("state") == "online":
-                return
+        while (await primary.info("replication")).get("slave0", {}).get("state") != "online":  # noqa: ASYNC110 - polled in Redis
             await asyncio.sleep(0.02)
 
     async def empty(self) -> None:

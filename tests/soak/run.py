@@ -303,4 +303,4 @@ async def _stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:
     while left:  # a cancellation may get lost in a client that is just connecting
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=10)
+        _, left = await asyncio.wait(left, timeout=60)

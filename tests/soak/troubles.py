@@ -174,7 +174,12 @@ def _set(*command: Any) -> Callable[[Any, Fault], Awaitable[Any]]:
 
 @asynccontextmanager
 async def _failed_over(world: World, fault: Fault) -> AsyncIterator[None]:
-    await world.fail_over()
+    taking_over = asyncio.create_task(world.fail_over())
+    try:
+        await asyncio.shield(taking_over)
+    except asyncio.CancelledError:
+        await asyncio.wait([taking_over])  # it cannot be left half done
+        raise
     yield
 
 
