@@ -21,7 +21,7 @@ class LeftOut(Exception):
 
 
 async def suffer(world: World, fault: Fault) -> None:
-    """Makes the trouble, and ends it; when cancelled as well. Raises LeftOut if it cannot be made now."""
+    """Makes the trouble, and ends it: however it is cancelled, too. Raises LeftOut if it cannot be made now."""
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(MAKERS[fault.kind](world, fault))
@@ -76,9 +76,9 @@ async def _closed(world: World, fault: Fault) -> AsyncIterator[None]:
 async def _restarted(world: World, fault: Fault) -> AsyncIterator[None]:
     server = world.redis.primary if fault.who == "redis" else world.clusters[fault.who]
     killed = server.kill()
-    if killed is not None:
-        await killed
     try:
+        if killed is not None:
+            await killed
         yield
     finally:
         await server.start()
@@ -127,9 +127,9 @@ def _commands(begin: Callable[[Any, Fault], Awaitable[Any]], end: tuple[Any, ...
     @asynccontextmanager
     async def trouble(world: World, fault: Fault) -> AsyncIterator[None]:
         server = world.redis.primary
-        async with server.asked() as redis:
-            await begin(redis, fault)
         try:
+            async with server.asked() as redis:
+                await begin(redis, fault)
             yield
         finally:
             while end:
