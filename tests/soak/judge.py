@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.linearizability import checker, loose, porcupine
 from tests.linearizability.explain import explained
 from tests.linearizability.history import Kind, Operation, Verdict, by_key, check_values_unique, to_lines
 
-from .record import entries, operations
+from .record import SCAN, entries, operations
 
 _EQUAL_AFTER = {
     ("migrate", "moved to DUAL_OLD"),
@@ -26,14 +27,17 @@ _EQUAL_AFTER = {
 class Judgement:
     """`by`: which checker. `violations`: stories, by record. `unknown`: records on which it gave up.
 
-    `loose_reads`: reads that are judged by what the other side may show. `stops`: of processes that stopped themselves.
+    `canaries`, `failovers`, `scanned`: records read so, which are judged by what the other side may show. `stops`: of
+    processes that stopped themselves.
     """
 
     by: str
     records: int
     operations: int
     unanswered: int
-    loose_reads: int
+    canaries: int
+    failovers: int
+    scanned: int
     stops: int
     violations: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
@@ -42,11 +46,12 @@ class Judgement:
 def judged(folder: Path) -> Judgement:
     """Of all that the processes of a run noted in `folder`. Writes the history, as one file, beside it."""
     strict: list[Operation] = []
-    others: list[Operation] = []
+    others: dict[str, list[Operation]] = {}
     for path in sorted(folder.glob("history-*.jsonl")):
         of_process, loosely = operations(path, path.stem.removeprefix("history-"))
         strict += of_process
-        others += loosely
+        for by, reads in loosely.items():
+            others.setdefault(by, []).extend(reads)
     check_values_unique(strict)
     (folder / "history.jsonl").write_text(to_lines(sorted(strict, key=lambda one: one.call)))
     keys = by_key(strict)
@@ -55,7 +60,9 @@ def judged(folder: Path) -> Judgement:
         records=len(keys),
         operations=len(strict),
         unanswered=sum(one.end is None for one in strict),
-        loose_reads=len(others),
+        canaries=len(others.get("canary", ())),
+        failovers=len(others.get("secondary", ())),
+        scanned=len(others.get(SCAN, ())),
         stops=sum(1 for _ in stops(folder)),
     )
     for key, verdict in _verdicts(keys).items():
@@ -63,7 +70,7 @@ def judged(folder: Path) -> Judgement:
             found.violations[key] = _story(keys[key], beside(folder, key.partition("/")[0]))
         elif verdict is Verdict.UNKNOWN:
             found.unknown.append(key)
-    _judge_loose(found, keys, others, marks(folder / "migrators.jsonl"))
+    _judge_loose(found, keys, chain(*others.values()), marks(folder / "migrators.jsonl"))
     return found
 
 

@@ -32,7 +32,9 @@ class Result:
     seconds: float
     operations: int
     unanswered: int
-    loose_reads: int
+    canaries: int
+    failovers: int
+    scanned: int
     troubles: int
     stops: int
     verbs: int
@@ -44,7 +46,8 @@ class Result:
     def line(self) -> str:
         return (
             f"seed {self.seed}: {self.verdict}  ({self.operations} operations, {self.unanswered} without an answer, "
-            f"{self.loose_reads} from the other side, {self.troubles} troubles, {self.stops} aimed stops, "
+            f"{self.canaries} read by canaries and {self.failovers} by failovers, "
+            f"{self.troubles} troubles, {self.stops} aimed stops, "
             f"{self.verbs} verbs, {self.processes} routers, {self.seconds:.0f} s)"
         )
 
@@ -71,7 +74,9 @@ async def run(schedule: Schedule, folder: Path) -> Result:
         seconds=time.monotonic() - began,
         operations=found.operations,
         unanswered=found.unanswered,
-        loose_reads=found.loose_reads,
+        canaries=found.canaries,
+        failovers=found.failovers,
+        scanned=found.scanned,
         troubles=one.troubles,
         stops=found.stops,
         verbs=one.verbs,

@@ -93,8 +93,10 @@ class Roles(SpanProcessor):
 # -- reading it again ------------------------------------------------------------------------------------------
 
 
-def operations(path: Path, process: str) -> tuple[list[Operation], list[Operation]]:
+def operations(path: Path, process: str) -> tuple[list[Operation], dict[str, list[Operation]]]:
     """Of one process, one for each record: those that must be linearizable, and the reads that may be older.
+
+    The latter by who answered: "canary" and "secondary" (a failover), which are the other side, or "scan".
 
     A write that raised `TenantHeld` has done nothing, as that error says: it is left out.
     """
@@ -104,12 +106,13 @@ def operations(path: Path, process: str) -> tuple[list[Operation], list[Operatio
         if "n" in entry:
             (begun if "call" in entry else ended)[entry["n"]] = entry
     strict: list[Operation] = []
-    loose: list[Operation] = []
+    loose: dict[str, list[Operation]] = {}
     for number, asked in begun.items():
         answer = ended.get(number, {})
         if asked["kind"] in (Kind.READ, SCAN):
-            primary = answer.get("by") == "primary" and asked["kind"] == Kind.READ
-            (strict if primary else loose).extend(_reads(asked, answer, process))
+            by = SCAN if asked["kind"] == SCAN else answer.get("by", "nobody")
+            reads = _reads(asked, answer, process)
+            (strict if by == "primary" else loose.setdefault(by, [])).extend(reads)
         elif not answer.get("nothing"):
             strict += _writes(asked, answer, process)
     return strict, loose

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -26,11 +25,9 @@ from .record import Log, Recorder, Values, entries
 from .schedule import MIGRATORS, ROUTERS, Fault, Schedule, Verb
 from .settings import IDLE_LEASE, KEPT, LINGER, SHARED, STABLE, TENANTS
 from .troubles import LeftOut, suffer
+from .waiting import CALM, comes_true, patiently, stopped
 from .world import Party, World
 
-_CALM = 25.0
-"""Seconds after the last trouble in which every router must answer a write of every tenant again: leases, locks and
-holds end in far less."""
 _COULD_NOT_START = 3
 _AGAIN = 1
 _TRIES = 4
@@ -66,12 +63,12 @@ class Run:
             await self._troubles()
             await self._calm()
         finally:
-            await _stopped(supervisors)
+            await stopped(supervisors)
         await self._end_routers()
         await self._read_everything()
         if self.schedule.forgets:
             await self._lose_the_map()
-        await _stopped([watch])
+        await stopped([watch])
 
     async def _watch(self) -> None:
         while True:
@@ -138,7 +135,7 @@ class Run:
         tasks += [self._walk(tenant) for tenant in TENANTS]
         running = [asyncio.create_task(one) for one in tasks]
         await asyncio.sleep(self.schedule.seconds)
-        await _stopped(running)
+        await stopped(running)
         for task in running:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
@@ -185,14 +182,14 @@ class Run:
                 child.signal(signal.SIGCONT)
         since = time.monotonic_ns()
         waiting = {(name, tenant) for name in ROUTERS for tenant in TENANTS}
-        until = time.monotonic() + _CALM
+        until = time.monotonic() + CALM
         while waiting and time.monotonic() < until:
             await asyncio.sleep(0.3)
             waiting -= {(name, tenant) for name in ROUTERS for tenant in self._answered(name, since)}
         for name, tenant in sorted(waiting):
             last = self._last_failure(name)
             self.complaints.append(
-                f"{name} answers no write of {tenant} in {_CALM:.0f} s, though all is well; it says {last}"
+                f"{name} answers no write of {tenant} in {CALM:.0f} s, though all is well; it says {last}"
             )
 
     def _lines(self, party: str) -> list[dict[str, Any]]:
@@ -223,7 +220,7 @@ class Run:
                 await self._quiet(config, admin, name)
                 for _ in range(2):
                     await self._read(router.tenant(name))
-                    await _patiently(partial(self._to_the_other_side, admin, name))
+                    await patiently(partial(self._to_the_other_side, admin, name))
                 await self._read(router.tenant(name))
 
     async def _read(self, tenant: Tenant) -> None:
@@ -239,10 +236,10 @@ class Run:
         """Redis comes back empty (rule 13): from then on a router answers no write, and says why."""
         party, began = self.world.parties[ROUTERS[0]], time.monotonic_ns()
         await self._start(party)
-        await _until(lambda: bool(self._answered(party.name, began)))
+        await comes_true(lambda: bool(self._answered(party.name, began)))
         await self.world.redis.empty()
         emptied = time.monotonic_ns()
-        if not await _until(lambda: "MapLost" in self._last_failure(party.name)):
+        if not await comes_true(lambda: "MapLost" in self._last_failure(party.name)):
             self.complaints.append("Redis came back empty, and a router did not say that the map is lost")
         await asyncio.sleep(IDLE_LEASE)
         if self._answered(party.name, emptied + int(IDLE_LEASE * 1e9)):
@@ -271,36 +268,3 @@ class Run:
         [status] = await admin.status([tenant])
         verb = "rollback" if EFFECTS[status.phase].primary is Side.NEW else "migrate"
         await admin.move(verb, tenant, Options(purge_target=True, verify=False))
-
-
-async def _until(condition: Callable[[], bool]) -> bool:
-    """Whether it comes true in time."""
-    until = time.monotonic() + _CALM
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        await asyncio.sleep(0.2)
-    return True
-
-
-async def _patiently(act: Callable[[], Awaitable[None]]) -> None:
-    """Once the locks of killed migrators have run out. Raises what it raises in the end."""
-    until = time.monotonic() + 40
-    while True:
-        try:
-            await act()
-        except (MigrationError, Unavailable) as error:
-            if time.monotonic() > until:
-                raise
-            await asyncio.sleep(getattr(error, "retry_after", None) or 0.2)
-        else:
-            return
-
-
-async def _stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Every one undoes what it did."""
-    left = {task for task in tasks if not task.done()}
-    while left:  # a cancellation may get lost in a client that is just connecting
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=60)
