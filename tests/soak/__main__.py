@@ -126,7 +126,11 @@ def _parsed() -> argparse.Namespace:
 def main() -> int:
     given = _parsed()
     soak = Soak(given)
-    checker = "our own checker: Go is not here" if porcupine.program() is None else "porcupine"
+    checker = (
+        "our own checker: Go is not here"
+        if porcupine.program() is None
+        else "porcupine, and our own checker beside it"
+    )
     print(f"judged by {checker}", file=sys.stderr)
     try:
         asyncio.run(soak.all())

@@ -1,4 +1,4 @@
-"""What the histories of a run say: a verdict on every record, by porcupine where it is there, else by our checker."""
+"""What the histories of a run say: a verdict on every record, by porcupine where it is there, and by our checker."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def judged(folder: Path) -> Judgement:
     (folder / "history.jsonl").write_text(to_lines(sorted(strict, key=lambda one: one.call)))
     keys = by_key(strict)
     found = Judgement(
-        by="our own checker" if porcupine.program() is None else "porcupine",
+        by="our own checker" if porcupine.program() is None else "porcupine and our own checker",
         records=len(keys),
         operations=len(strict),
         unanswered=sum(one.end is None for one in strict),
@@ -67,7 +67,7 @@ def judged(folder: Path) -> Judgement:
     )
     for key, verdict in _verdicts(keys).items():
         if verdict is Verdict.VIOLATED:
-            found.violations[key] = _story(keys[key], beside(folder, key.partition("/")[0]))
+            found.violations[key] = explained(keys[key], beside(folder, key.partition("/")[0]))
         elif verdict is Verdict.UNKNOWN:
             found.unknown.append(key)
     _judge_loose(found, keys, chain(*others.values()), marks(folder / "migrators.jsonl"))
@@ -75,15 +75,12 @@ def judged(folder: Path) -> Judgement:
 
 
 def _verdicts(keys: Mapping[str, Sequence[Operation]]) -> dict[str, Verdict]:
+    """Porcupine's. Where our own checker says something else, one of the two is wrong: then nothing is known."""
+    ours = {key: checker.check(history).verdict for key, history in keys.items()}
     if porcupine.program() is None:
-        return {key: checker.check(history).verdict for key, history in keys.items()}
-    return porcupine.check(one for history in keys.values() for one in history)
-
-
-def _story(history: Sequence[Operation], beside: Iterable[tuple[int, str]]) -> str:
-    if checker.check(history).verdict is Verdict.VIOLATED:
-        return explained(history, beside)
-    return "our own checker does not agree: one of the two is wrong"
+        return ours
+    theirs = porcupine.check(one for history in keys.values() for one in history)
+    return {key: verdict if ours[key] is verdict else Verdict.UNKNOWN for key, verdict in theirs.items()}
 
 
 def _judge_loose(

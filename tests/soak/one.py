@@ -63,7 +63,7 @@ async def run(schedule: Schedule, folder: Path) -> Result:
             error = f"the run itself failed:\n{traceback.format_exc()}"
     found = await asyncio.to_thread(judged, folder)
     stories = [f"{key}:\n{story}" for key, story in found.violations.items()]
-    unknown = [f"{key}: {found.by} gave up" for key in found.unknown]
+    unknown = [f"{key}: {found.by} gave up, or do not agree" for key in found.unknown]
     told = [*stories, *unknown, *one.complaints, *([error] if error else [])]
     if told and one.late > _UNFAIR:
         told.append(f"this machine was {one.late:.2f} s late at worst: the run may not have been fair")

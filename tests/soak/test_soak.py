@@ -33,7 +33,7 @@ async def test_histories_under_drawn_troubles_are_linearizable(seed: int, tmp_pa
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_nothing_is_complained_of_where_nothing_goes_wrong(tmp_path: Path) -> None:
-    walk = (Verb("migrate", True, 30), Verb("canary", False, 30), Verb("rollback", False, 30))
+    walk = (Verb("migrate", True, 30), Verb("rollback", False, 30), Verb("canary", False, 30))
     schedule = Schedule(1, 3.0, (), dict.fromkeys(TENANTS, walk), ((),), ("router-1",))
     result = await run(schedule, tmp_path)
     assert result.verdict == FINE, "\n".join(result.told)
