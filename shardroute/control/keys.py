@@ -69,6 +69,9 @@ class Keys:
     def recorded(self, tenant: str) -> str:
         return self._key("recorded", tenant)
 
+    def suspects(self, tenant: str) -> str:
+        return self._key("suspects", tenant)
+
     def of(self, tenant: str) -> tuple[str, ...]:
         """All keys that a script may touch. `tenant` "" serves the scripts that touch no tenant's keys."""
         return (
@@ -92,4 +95,5 @@ class Keys:
             self.batches(tenant),
             self.examples(tenant),
             self.recorded(tenant),
+            self.suspects(tenant),
         )

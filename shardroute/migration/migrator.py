@@ -34,9 +34,10 @@ from ..routing import Sides
 from ..shardmap import Standing
 from .copier import Copier
 from .debt import Payer
+from .emptying import empty
 from .gatekeeper import Traffic, canary, pass_gates, set_canary, watch
-from .observer import Observer, Silent, Stage
-from .patience import Patience
+from .observer import Observer, Silent
+from .patience import Hit, Lock, Patience
 from .preflight import problems
 from .spans import stage_span
 from .verifier import Verification, Verifier
@@ -142,7 +143,7 @@ class Migrator:
 
     async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
         """What stands against moving the tenant now. Changes nothing."""
-        work = self._work(tenant, fence=0, may_write=_never)
+        work = self._work(tenant, fence=0, lock=_NeverLocked())
         standing = await work.standing()
         check_verb("migrate", tenant, standing.phase)
         if not EFFECTS[standing.phase].settled:
@@ -157,15 +158,7 @@ class Migrator:
             check_verb("purge", tenant, standing.phase)
             await _barrier(work, standing)
             _, unused = work.pair(standing)
-            store, place = unused.store, unused.place
-            if await work.patience.read(store.name, lambda: store.describe(place)) is None:
-                return 0
-            count = await work.patience.read(store.name, lambda: store.estimate(place))
-            work.observer.stage(tenant, Stage.PURGE, count)
-            await work.patience.write(store.name, lambda: store.purge(place))
-            work.step("purged")
-            work.observer.advance(tenant, Stage.PURGE, count)
-            return count
+            return await empty(work, unused)
 
     async def repair(self, tenant: str) -> Outcome:
         """Finishes what is half-done without moving the tenant: overdue holds, tokens of the dead, debt."""
@@ -201,21 +194,35 @@ class Migrator:
         """The tenant's lock, and what is needed to work on it. Raises TenantLocked, LockLost."""
         life, tell = self._config.migration.lock, partial(self.observer.waits, tenant)
         async with self._plane.locks.hold(tenant, self.owner, life=life, tell=tell) as lock:
-            work = self._work(tenant, lock.fence, lock.check)
+            work = self._work(tenant, lock.fence, lock)
             work.step("locked")
             yield work
 
-    def _work(self, tenant: str, fence: int, may_write: Callable[[], None]) -> Work:
+    def _work(self, tenant: str, fence: int, lock: Lock) -> Work:
+        sides = Sides(tenant, self._config.route, self._stores)
+        doubt = partial(self._noted_as_doubtful, tenant, sides.shard)
         return Work(
             tenant=tenant,
             fence=fence,
-            sides=Sides(tenant, self._config.route, self._stores),
+            sides=sides,
             plane=self._plane,
             config=self._config,
             observer=self.observer,
             # Rule 12: whoever takes the lock over waits a third of its life, so no request may take longer.
-            patience=Patience(self._config.migration.lock / 3, self._config.router.linger, may_write),
+            patience=Patience(self._config.migration.lock / 3, self._config.router.linger, lock, doubt),
             limiter=self._limiter,
+        )
+
+    async def _noted_as_doubtful(self, tenant: str, shard: int, hit: Hit) -> None:
+        """This process was stopped, and wrote although its lock was over: what it wrote is looked at again."""
+        try:
+            became = await self._plane.journal.doubt(tenant, shard, hit.side, hit.ids)
+        except ShardrouteError as error:
+            became = f"not noted: {error}"
+        self.observer.waits(
+            tenant,
+            f"{len(hit.ids)} records were perhaps written to the {hit.side} side after the lock was over "
+            f"({became}); `shardroute doctor` shows what is to be done",
         )
 
 
@@ -224,8 +231,16 @@ def _limiter(rate: float) -> AsyncLimiter | None:
     return AsyncLimiter(max(1.0, rate / 4), max(0.25, 1 / rate)) if rate else None
 
 
-def _never() -> None:
-    raise AssertionError("a plan writes nothing")
+class _NeverLocked:
+    """Of a plan, which writes nothing."""
+
+    left = 0.0
+
+    def check(self) -> None:
+        raise AssertionError("a plan writes nothing")
+
+    async def look(self) -> None:
+        self.check()
 
 
 class _Journey:
@@ -274,9 +289,7 @@ class _Journey:
         await work.patience.write(store.name, lambda: store.prepare(place))
         work.step("target prepared")
         if options.purge_target:
-            await work.patience.write(store.name, lambda: store.purge(place))
-            await work.patience.write(store.name, lambda: store.prepare(place))
-            work.step("target purged")
+            await empty(work, target)
 
     async def _before_hold(self, standing: Standing) -> None:
         """Copied, compared, and as good as no debt: the hold is then as short as the last of it."""
