@@ -89,6 +89,12 @@ class Journal:
         parts = [str(entry).partition(" ") for entry in noted]
         return sorted((Side(side), record_id) for side, _, record_id in parts)
 
+    async def suspected(self) -> list[str]:
+        """Tenants that have suspects."""
+        key, redis = self._scripts.keys.suspected, self._connections.commands
+        names: Any = await self._scripts.ask(lambda: redis.smembers(key))
+        return sorted(str(name) for name in names)
+
     async def reap(self, tenant: str) -> int:
         """Turns tokens of vanished sessions into debt (rule 8); how many."""
         reaped: Any = await self._scripts.run("reap", tenant)
@@ -136,7 +142,7 @@ class Journal:
         """They are suspects no longer; with `debt`, they are to be brought to the secondary."""
         for start in range(0, len(suspects), 1000):
             flat = [word for suspect in suspects[start : start + 1000] for word in suspect]
-            _held(tenant, await self._scripts.run("acquit", tenant, fence, int(debt), *flat))
+            _held(tenant, await self._scripts.run("acquit", tenant, tenant, fence, int(debt), *flat))
 
     async def checkpoint(self, tenant: str) -> Checkpoint:
         key, redis = self._scripts.keys.copy(tenant), self._connections.commands

@@ -69,6 +69,10 @@ class Keys:
     def recorded(self, tenant: str) -> str:
         return self._key("recorded", tenant)
 
+    @property
+    def suspected(self) -> str:
+        return self._key("suspected")
+
     def suspects(self, tenant: str) -> str:
         return self._key("suspects", tenant)
 
@@ -96,4 +100,5 @@ class Keys:
             self.examples(tenant),
             self.recorded(tenant),
             self.suspects(tenant),
+            self.suspected,
         )

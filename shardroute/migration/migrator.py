@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,9 +26,9 @@ from ..errors import (
     MoveRefused,
     PreflightFailed,
     ShardrouteError,
-    VerificationFailed,
+    SuspectsDiffer,
 )
-from ..phases import EFFECTS, VERBS, Phase, check_arrived, check_verb, step_towards
+from ..phases import EFFECTS, VERBS, Phase, Side, check_arrived, check_verb, step_towards
 from ..ports import Store
 from ..routing import Sides
 from ..shardmap import Standing
@@ -39,13 +39,12 @@ from .gatekeeper import Traffic, canary, pass_gates, set_canary, watch
 from .observer import Observer, Silent
 from .patience import Hit, Lock, Patience
 from .preflight import problems
+from .repair import catch_up, settle_suspects, verify_and_repair
 from .spans import stage_span
 from .verifier import Verification, Verifier
 from .work import Work
 
 _PAUSE = 0.002  # seconds before a refused move is tried again
-_CATCH_UP = 15.0  # seconds that debt is chased while writes keep making new debt
-_ROUNDS = 3
 _PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER", "TOKENS", "DEBT"})
 """Refusals that another try may not meet."""
 
@@ -58,7 +57,9 @@ class Options:
     a migration crosses, and not on the way back, which takes a moment).
     `empty`: move a tenant that has no records too. `gates`, `watch`: judge the traffic before and after a
     migration crosses, where the configuration says how. `canary`: before it crosses, the new cluster answers more
-    and more of its reads, by the gates; without gates, ConfigError.
+    and more of its reads, by the gates; without gates, ConfigError. `accept_loss`: so many records of the other side a
+    repair may delete or replace, even if they are more than `migration.repair_share`. `trust`: which side is right
+    where a migrator that had lost its lock may have written (SuspectsDiffer).
     """
 
     purge_target: bool = False
@@ -68,6 +69,8 @@ class Options:
     gates: bool = True
     watch: bool = True
     canary: bool = False
+    accept_loss: int = 0
+    trust: Side | None = None
 
 
 @dataclass(slots=True)
@@ -124,22 +127,36 @@ class Migrator:
                 check_arrived(allowed, tenant, standing.phase, synced=standing.synced)
                 destination = allowed.destination
                 assert destination is not None, f"{verb} moves nothing"
-                outcome.phase = await _Journey(work, destination, chosen, outcome).travel(standing)
+                to = EFFECTS[destination].primary
+                spare = await settle_suspects(work, standing, trust=chosen.trust, to=to)
+                outcome.phase = await _Journey(work, destination, chosen, outcome, spare).travel(standing)
+                if spare:
+                    await _follow(work)
                 if chosen.watch:
                     await _watched(work, outcome)
         outcome.seconds = time.monotonic() - began
         return outcome
 
-    async def verify(self, tenant: str, *, repair: bool = False) -> Verification:
-        """Compares both sides; with `repair`, differences are made debt, paid and looked at again."""
+    async def verify(
+        self, tenant: str, *, repair: bool = False, accept_loss: int = 0, trust: Side | None = None
+    ) -> Verification:
+        """Compares both sides; with `repair`, differences are made debt, paid and looked at again.
+
+        Raises LossRefused or SuspectsDiffer before it repairs anything, VerificationFailed afterwards.
+        """
         with stage_span("shardroute.verify", tenant):
             async with self.working(tenant) as work:
                 standing = await work.standing()
                 check_verb("verify", tenant, standing.phase)
                 await _barrier(work, standing)
-                return await (
-                    verify_and_repair(work, standing) if repair else Verifier(work, standing).verify()
-                )
+                try:
+                    await settle_suspects(work, standing, trust=trust, to=EFFECTS[standing.phase].primary)
+                except SuspectsDiffer:
+                    if repair:
+                        raise
+                if not repair:
+                    return await Verifier(work, standing).verify()
+                return await verify_and_repair(work, standing, accept_loss=accept_loss)
 
     async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
         """What stands against moving the tenant now. Changes nothing."""
@@ -168,7 +185,7 @@ class Migrator:
             standing = await work.standing()
             await _barrier(work, standing)
             if EFFECTS[standing.phase].dual:
-                left = await Payer(work, standing).pay(_catch_up(work, standing))
+                left = await Payer(work, standing).pay(catch_up(work, standing))
                 if left.debt:
                     raise MigrationError(
                         f"tenant {tenant!r}: {left.debt} ids of debt are still being written"
@@ -246,8 +263,17 @@ class _NeverLocked:
 class _Journey:
     """One verb on one tenant: from where it stands to the verb's destination."""
 
-    def __init__(self, work: Work, destination: Phase, options: Options, outcome: Outcome) -> None:
+    def __init__(
+        self,
+        work: Work,
+        destination: Phase,
+        options: Options,
+        outcome: Outcome,
+        spare: Collection[str] = (),
+    ) -> None:
+        """`spare`: ids that no repair brings from the primary to the other side."""
         self._work = work
+        self._spare = spare
         self._destination = destination
         self._options = options
         self._outcome = outcome
@@ -303,21 +329,23 @@ class _Journey:
             await work.plane.maps.mark_synced(work.tenant, work.shard, standing, fence=work.fence)
             work.step("synced")
         traffic = None if self._judged else await Traffic.from_now(work, work.config.gates)
-        await Payer(work, standing).pay_most(_catch_up(work, standing))
+        await Payer(work, standing).pay_most(catch_up(work, standing))
         wanted = self._options.verify and (self._options.verify_synced or not standing.synced)
         if wanted and not self._outcome.compared:
             with stage_span("shardroute.verification", work.tenant):
-                verification = await verify_and_repair(work, standing)
+                verification = await verify_and_repair(
+                    work, standing, accept_loss=self._options.accept_loss, spare=self._spare
+                )
             self._outcome.compared, self._outcome.repaired = (
                 verification.compared,
                 len(verification.differing),
             )
-            await Payer(work, standing).pay_most(_catch_up(work, standing))
+            await Payer(work, standing).pay_most(catch_up(work, standing))
             if traffic is not None and verification.differing:  # what was seen before was not mended yet
                 traffic = await Traffic.from_now(work, work.config.gates)
         if traffic is not None:
             await self._judge(traffic)
-            await Payer(work, standing).pay_most(_catch_up(work, standing))
+            await Payer(work, standing).pay_most(catch_up(work, standing))
         await self._show_what_was_paid(standing)
 
     async def _show_what_was_paid(self, standing: Standing) -> None:
@@ -331,7 +359,7 @@ class _Journey:
         while self._unseen:
             await self._work.fresh(secondary)
             payer = Payer(self._work, standing)
-            await payer.pay_most(_catch_up(self._work, standing))
+            await payer.pay_most(catch_up(self._work, standing))
             self._unseen = payer.brought > 0
             if payer.brought >= before:
                 return
@@ -434,6 +462,13 @@ async def _watched(work: Work, outcome: Outcome) -> None:
             outcome.rolled_back, outcome.rollback_seconds = True, time.monotonic() - began
 
 
+async def _follow(work: Work) -> None:
+    """After reads went to the side that was trusted: the other one gets its records."""
+    standing = await work.standing()
+    await settle_suspects(work, standing, trust=None, to=EFFECTS[standing.phase].primary)
+    await Payer(work, standing).pay(catch_up(work, standing))
+
+
 async def _taken_back(work: Work, outcome: Outcome) -> None:
     back = VERBS["rollback"].destination
     assert back is not None
@@ -447,28 +482,6 @@ async def _taken_back(work: Work, outcome: Outcome) -> None:
         ) from error
 
 
-def _catch_up(work: Work, standing: Standing) -> float:
-    """Seconds for paying debt outside of a hold; where reads lag, time for several rounds."""
-    return _CATCH_UP + _ROUNDS * work.pair(standing)[0].store.lag
-
-
 async def _barrier(work: Work, standing: Standing) -> None:
     await work.barrier(standing)
     work.step(f"barrier of {standing.phase}")
-
-
-async def verify_and_repair(work: Work, standing: Standing) -> Verification:
-    """Compares all; what differs becomes debt, is paid, and compared once more. Raises VerificationFailed."""
-    verifier = Verifier(work, standing)
-    result = await verifier.verify()
-    differing = list(result.differing)
-    if not differing:
-        return result
-    for start in range(0, len(differing), 1000):
-        await work.plane.journal.mark(work.tenant, work.shard, differing[start : start + 1000])
-    work.step("differences marked")
-    await Payer(work, standing).pay(_catch_up(work, standing))
-    after = await verifier.look_again(differing, Verification())
-    if after.differing:
-        raise VerificationFailed(work.tenant, len(after.differing), after.examples())
-    return result

@@ -16,4 +16,5 @@ for index = 5, #ARGV do
   redis.call('SADD', SUSPECTS, side .. ' ' .. ARGV[index])
   noted = noted + 1
 end
+redis.call('SADD', SUSPECTED, tenant)
 return {'SUSPECT', noted}

@@ -2,7 +2,7 @@
 -- Times are milliseconds of Redis's own clock. Rules are numbered in docs/protocol.md.
 local META, TENANTS, DEFAULTS, CHANGES, SESSIONS, ACKS, INFO,
       TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID, BEATS,
-      TALLIES, BATCHES, EXAMPLES, RECORDED, SUSPECTS = unpack(KEYS)
+      TALLIES, BATCHES, EXAMPLES, RECORDED, SUSPECTS, SUSPECTED = unpack(KEYS)
 
 local LINE = {OLD = 0, DUAL_OLD = 1, HOLD_OLD = 2, HOLD_NEW = 3, DUAL_NEW = 4, NEW = 5}
 local SETTLED = {OLD = true, NEW = true}
