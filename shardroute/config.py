@@ -148,6 +148,7 @@ class MigrationConfig:
     `barrier`: how long a migrator waits for sessions to acknowledge a phase before it gives up.
     `lock`: life of a tenant's lock; a request of the migrator takes a third of it at most.
     `attempts`: how often a cut-over is tried when its hold ran out.
+    `repair_share`: of a side's records, from 0 to 1: a repair that would delete or replace more stops and asks.
     """
 
     from_: str
@@ -156,6 +157,11 @@ class MigrationConfig:
     barrier: float = 180.0
     lock: float = 30.0
     attempts: int = 10
+    repair_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.repair_share > 1:
+            raise ConfigError(f"migration.repair_share is {self.repair_share:g}; it is a share from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 -- Times are milliseconds of Redis's own clock. Rules are numbered in docs/protocol.md.
 local META, TENANTS, DEFAULTS, CHANGES, SESSIONS, ACKS, INFO,
       TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID, BEATS,
-      TALLIES, BATCHES, EXAMPLES, RECORDED, WITHHELD, USAGE, SIZES, ENDS = unpack(KEYS)
+      TALLIES, BATCHES, EXAMPLES, RECORDED, WITHHELD, USAGE, SIZES, ENDS, SUSPECTS, SUSPECTED = unpack(KEYS)
 
 local LINE = {OLD = 0, DUAL_OLD = 1, HOLD_OLD = 2, HOLD_NEW = 3, DUAL_NEW = 4, NEW = 5}
 local SETTLED = {OLD = true, NEW = true}
 local DUAL = {DUAL_OLD = true, DUAL_NEW = true}
 local HELD = {HOLD_OLD = true, HOLD_NEW = true}
+local PRIMARY = {OLD = 'old', DUAL_OLD = 'old', HOLD_OLD = 'old', HOLD_NEW = 'new', DUAL_NEW = 'new', NEW = 'new'}
 local HOLD_ENDS_IN = {HOLD_OLD = 'DUAL_OLD', HOLD_NEW = 'DUAL_NEW'}
 local DEFAULT_HOLD_ENDS_IN = {HOLD_OLD = 'OLD', HOLD_NEW = 'NEW'}
 local STREAM_LENGTH = 10000
