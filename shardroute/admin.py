@@ -36,6 +36,7 @@ from .topology import Place, TenancyKind, Topology, check_tenant
 
 _PATIENCE = 30.0  # seconds that an admin verb waits for a Redis that is away
 _BATCH = 1000
+_NAMED = 5  # records that a problem names
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,9 @@ class Admin:
         problems, notes = await unread(self.config.route, shard_map, self._stores)
         found.problems += problems
         found.notes += notes
-        suspected = await self._plane.journal.suspected()
-        found.problems += _suspicions(await self.status(suspected) if suspected else [])
+        for name in await self._plane.journal.suspected():
+            suspects = await self._plane.journal.suspects(name)
+            found.problems.append(_suspicion(name, self.config.route.standing(shard_map, name), suspects))
         _diagnose_sessions(found)
         _diagnose_tenants(found)
         return found
@@ -422,17 +424,18 @@ def _diagnose_sessions(found: Diagnosis) -> None:
             )
 
 
-def _suspicions(found: Sequence[TenantStatus]) -> list[str]:
-    return [
-        f"tenant {status.tenant}: {status.suspects} records may have been written by a migrator that had lost its "
-        "lock: "
-        + (
-            f"`shardroute verify {status.tenant}` compares them with the other side"
-            if status.half_done
-            else "the tenant is on one cluster, so nothing tells; see 'Suspects' in docs/operations.md"
-        )
-        for status in found
-    ]
+def _suspicion(tenant: str, standing: Standing, suspects: Sequence[tuple[Side, str]]) -> str:
+    named = ", ".join(record_id for _, record_id in suspects[:_NAMED])
+    named += f" and {len(suspects) - _NAMED} more" if len(suspects) > _NAMED else ""
+    what = (
+        "the tenant is on one cluster, so nothing tells: see 'Suspects' in docs/operations.md"
+        if EFFECTS[standing.phase].settled
+        else f"`shardroute verify {tenant}` compares them with the other side"
+    )
+    return (
+        f"tenant {tenant}: {len(suspects)} records may have been written by a migrator that had lost its lock "
+        f"({named}): {what}"
+    )
 
 
 def _diagnose_tenants(found: Diagnosis) -> None:

@@ -142,11 +142,15 @@ class Migrator:
     ) -> Verification:
         """Compares both sides; with `repair`, differences are made debt, paid and looked at again.
 
-        Raises LossRefused or SuspectsDiffer before it repairs anything, VerificationFailed afterwards.
+        Raises LossRefused or SuspectsDiffer before it repairs anything, VerificationFailed afterwards. Of a
+        tenant on one cluster nothing is compared: `trust` ends the suspicion of its records.
         """
         with stage_span("shardroute.verify", tenant):
             async with self.working(tenant) as work:
                 standing = await work.standing()
+                if trust is not None and EFFECTS[standing.phase].settled:
+                    await settle_suspects(work, standing, trust=trust, to=trust)
+                    return Verification()
                 check_verb("verify", tenant, standing.phase)
                 await _barrier(work, standing)
                 try:

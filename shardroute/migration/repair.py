@@ -68,13 +68,16 @@ async def settle_suspects(work: Work, standing: Standing, *, trust: Side | None,
     Where that is the secondary now, it is debt. Where it is the primary, both sides are compared: what is equal is
     suspected no longer. Of what differs the primary may be wrong, so it is the caller who says which side to `trust`:
     the primary, and its records are brought to the other side; the other one, if reads go there next (`to`). Raises
-    SuspectsDiffer otherwise.
+    SuspectsDiffer otherwise. On one cluster there is nothing to compare, and `trust` alone ends the suspicion.
     """
     suspects = await work.plane.journal.suspects(work.tenant)
     primary = EFFECTS[standing.phase].primary
     here = [suspect for suspect in suspects if suspect[0] is primary]
     await _acquit(work, [s for s in suspects if s not in here], debt=not EFFECTS[standing.phase].settled)
-    if not here or EFFECTS[standing.phase].settled:
+    if not here:
+        return frozenset()
+    if EFFECTS[standing.phase].settled:
+        await _acquit(work, here if trust is primary else [], debt=False)
         return frozenset()
     await work.barrier(standing)
     ids = [record_id for _, record_id in here]
