@@ -2,7 +2,10 @@
 -- incarnation, information (JSON), number (of a session's heartbeats, growing). The router asks for the duration,
 -- so Redis never holds it to a shorter one than the router knows of. Repeatable; one that comes after a later one
 -- was given up long ago and changes nothing.
-if redis.call('HGET', META, 'incarnation') ~= ARGV[4] then return {'LOST'} end
+if redis.call('HGET', META, 'incarnation') ~= ARGV[4] then
+  master_only()
+  return {'LOST'}
+end
 local lapsed = session_alive(ARGV[1]) and 0 or 1
 if tonumber(redis.call('HGET', BEATS, ARGV[1]) or '0') > tonumber(ARGV[6]) then
   return {'OK', lapsed, tonumber(redis.call('HGET', META, 'version'))}
