@@ -43,7 +43,7 @@ def connect(config: ClusterConfig) -> Store:
     _check_options(config, factory)
     try:
         store: Store = factory(config.name, **config.options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         told = without(str(error), _texts(config.options))
         raise ConfigError(f"clusters.{config.name}: {told}") from (error if told == str(error) else None)
     return store
