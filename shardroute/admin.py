@@ -36,11 +36,15 @@ from .topology import Place, TenancyKind, Topology, check_tenant
 
 _PATIENCE = 30.0  # seconds that an admin verb waits for a Redis that is away
 _BATCH = 1000
+_NAMED = 5  # records that a problem names
 
 
 @dataclass(frozen=True, slots=True)
 class TenantStatus:
-    """One tenant, as the map and the journal have it. `holder`: who works on it now."""
+    """One tenant, as the map and the journal have it. `holder`: who works on it now.
+
+    `suspects`: records of the side that is read that a migrator may have written after it had lost its lock.
+    """
 
     tenant: str
     shard: int
@@ -49,6 +53,7 @@ class TenantStatus:
     synced: bool
     debt: int = 0
     tokens: int = 0
+    suspects: int = 0
     holder: str | None = None
     overdue: bool = False
 
@@ -150,6 +155,9 @@ class Admin:
         problems, notes = await unread(self.config.route, shard_map, self._stores)
         found.problems += problems
         found.notes += notes
+        for name in await self._plane.journal.suspected():
+            suspects = await self._plane.journal.suspects(name)
+            found.problems.append(_suspicion(name, self.config.route.standing(shard_map, name), suspects))
         _diagnose_sessions(found)
         _diagnose_tenants(found)
         return found
@@ -251,10 +259,18 @@ class Admin:
         await self._ready()
         return await self._migrator.run(verb, check_tenant(tenant), options)
 
-    async def verify(self, tenant: str, *, repair: bool = False) -> Verification:
-        """Compares every record of both sides; with `repair`, brings those that differ to the secondary."""
+    async def verify(
+        self, tenant: str, *, repair: bool = False, accept_loss: int = 0, trust: Side | None = None
+    ) -> Verification:
+        """Compares every record of both sides; with `repair`, brings those that differ to the secondary.
+
+        Raises LossRefused if the secondary would lose more than `migration.repair_share` and `accept_loss` records,
+        SuspectsDiffer if the primary may be wrong and is not the side to `trust`.
+        """
         await self._ready()
-        return await self._migrator.verify(check_tenant(tenant), repair=repair)
+        return await self._migrator.verify(
+            check_tenant(tenant), repair=repair, accept_loss=accept_loss, trust=trust
+        )
 
     async def purge(self, tenant: str) -> int:
         """Deletes the tenant's data on the cluster that it is not on; how many records."""
@@ -324,6 +340,7 @@ class Admin:
             synced=standing.synced,
             debt=counts.debt,
             tokens=counts.tokens,
+            suspects=len(await self._plane.journal.suspects(tenant)),
             holder=lock.owner if lock is not None and lock.until > now else None,
             overdue=standing.hold_until is not None and standing.hold_until < counted,
         )
@@ -405,6 +422,20 @@ def _diagnose_sessions(found: Diagnosis) -> None:
                 f"session {session.id} has acknowledged version {session.acknowledged} of {found.version}; its lease "
                 f"ends in {session.remaining:.0f} s. If you know it dead: `shardroute doctor --evict {session.id}`"
             )
+
+
+def _suspicion(tenant: str, standing: Standing, suspects: Sequence[tuple[Side, str]]) -> str:
+    named = ", ".join(record_id for _, record_id in suspects[:_NAMED])
+    named += f" and {len(suspects) - _NAMED} more" if len(suspects) > _NAMED else ""
+    what = (
+        "the tenant is on one cluster, so nothing tells: see 'Suspects' in docs/operations.md"
+        if EFFECTS[standing.phase].settled
+        else f"`shardroute verify {tenant}` compares them with the other side"
+    )
+    return (
+        f"tenant {tenant}: {len(suspects)} records may have been written by a migrator that had lost its lock "
+        f"({named}): {what}"
+    )
 
 
 def _diagnose_tenants(found: Diagnosis) -> None:

@@ -204,6 +204,46 @@ class VerificationFailed(MigrationError):
         self.differences = tuple(differences)
 
 
+class LossRefused(MigrationError):
+    """A repair would delete or replace more records of a side than it may unasked.
+
+    `count`: how many, of `held` that the side has. `differences` lists the first of them.
+    """
+
+    def __init__(
+        self, tenant: str, side: str, *, deleted: int, replaced: int, held: int, differences: Sequence[str]
+    ) -> None:
+        listing = "".join(f"\n  - {difference}" for difference in differences)
+        count = deleted + replaced
+        super().__init__(
+            f"tenant {tenant!r}: to make its {side} side equal to the side that is read, a repair would delete "
+            f"{deleted} and replace {replaced} of the {held} records there. Nothing was repaired. If the side that is "
+            f"read is right, `--accept-loss {count}` goes ahead; if the {side} side is, keep it as it is and see "
+            f"'A repair that asks' in docs/operations.md. The first of them:{listing}"
+        )
+        self.count = count
+        self.held = held
+        self.differences = tuple(differences)
+
+
+class SuspectsDiffer(MigrationError):
+    """A migrator that had lost its lock may have written records of the primary, and the other side has them otherwise.
+
+    `count`: how many differ. `differences` lists the first of them.
+    """
+
+    def __init__(self, tenant: str, side: str, count: int, differences: Sequence[str]) -> None:
+        listing = "".join(f"\n  - {difference}" for difference in differences)
+        super().__init__(
+            f"tenant {tenant!r}: {count} records differ that a migrator which was stopped may have written to its "
+            f"{side} side, the one that is read, after it had lost the tenant's lock. So the other side is likelier "
+            f"right. If it is, cross to it with `--trust`; if the {side} side is, `verify --repair --trust {side}` "
+            f"brings its records to the other. See 'Suspects' in docs/operations.md. The first of them:{listing}"
+        )
+        self.count = count
+        self.differences = tuple(differences)
+
+
 class GateFailed(MigrationError):
     """What was seen of the new cluster is not good enough for crossing. `broken`: each gate, found value and limit."""
 
@@ -263,6 +303,8 @@ _QUOTING = (
     ClusterUnavailable,
     EncoderMismatch,
     EncoderUnavailable,
+    LossRefused,
+    SuspectsDiffer,
     VerificationFailed,
 )
 """Errors whose words may be those of others, who quote what they were sent."""

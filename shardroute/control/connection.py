@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from ..addresses import shown
 from ..config import ControlConfig
 from ..errors import ConfigError
 from .redis_errors import translated
@@ -37,7 +38,8 @@ def _connect(config: ControlConfig) -> AnyRedis:
         "socket_connect_timeout": config.timeout,
     }
     if config.cluster:
-        return RedisCluster.from_url(config.url, **options)
+        # Slots of others that nobody serves are nothing to us: all our keys are in one.
+        return RedisCluster.from_url(config.url, require_full_coverage=False, **options)
     return Redis.from_url(config.url, retry=_retry(2), health_check_interval=30, **options)
 
 
@@ -58,8 +60,10 @@ class Connections:
         try:
             redis = _connect(config)
             return cls(redis, _addresses(redis))
-        except ValueError as error:
-            raise ConfigError(f"control.url: {error}") from error
+        except ValueError:  # its words may be those of the address
+            raise ConfigError(
+                f"control.url ({shown(config.url)}): what follows its ? is not understood"
+            ) from None
 
     async def renew(self) -> None:
         """Makes every connection anew: idle ones now, the others when what is under way on them has ended.

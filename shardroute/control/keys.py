@@ -70,6 +70,13 @@ class Keys:
     def recorded(self, tenant: str) -> str:
         return self._key("recorded", tenant)
 
+    @property
+    def suspected(self) -> str:
+        return self._key("suspected")
+
+    def suspects(self, tenant: str) -> str:
+        return self._key("suspects", tenant)
+
     def of(self, tenant: str) -> tuple[str, ...]:
         """All keys that a script may touch. `tenant` "" serves the scripts that touch no tenant's keys."""
         return (
@@ -97,6 +104,8 @@ class Keys:
             self._key("usage"),
             self._key("sizes"),
             self._key("ends"),
+            self.suspects(tenant),
+            self.suspected,
         )
 
     def kind_and_tenant(self, key: str) -> tuple[str, str]:

@@ -136,7 +136,8 @@ TEXTS: Mapping[str, Entry] = {
     "upstream failure": _away("a proxy cannot reach it"),
     "no upstream host": _away("a proxy cannot reach it"),
     "the user executing the script": CODES["NOPERM"],
-    "this user has no permissions": CODES["NOPERM"],
+    "has no permissions": CODES["NOPERM"],
+    "acl failure in script": CODES["NOPERM"],
     "operation not permitted": CODES["NOAUTH"],
     "invalid password": CODES["WRONGPASS"],
     "client sent auth": CODES["WRONGPASS"],
@@ -194,7 +195,9 @@ TYPES: Mapping[type[BaseException], Entry] = {
     client.LockNotOwnedError: _bug(_REPORT),
     client.ResponseError: _UNKNOWN,
     client.RedisError: _UNKNOWN,
-    # Of Python
+    # Of Python. The cluster's client looks up slots and nodes that are not there.
+    KeyError: _away(_CLUSTER),
+    IndexError: _away(_CLUSTER),
     TimeoutError: _NO_ANSWER,
     OSError: _NO_ANSWER,
     Exception: _UNKNOWN,

@@ -25,6 +25,7 @@ class About(StrEnum):
     NO_SHARD_KEY = "the shard key does not exist"
     NO_POINT = "a point does not exist"
     EXISTS = "it exists already"
+    NO_INDEX = "a filter is on a key without an index"
     OTHER = ""
 
 
@@ -43,6 +44,7 @@ class QdrantRejected(ClusterRejected):
 _WORDINGS = {
     About.EXISTS: re.compile(r"already exists", re.IGNORECASE),
     About.NO_SHARD_KEY: re.compile(r"shard key.*(not found|n't exist|not exist)", re.IGNORECASE | re.DOTALL),
+    About.NO_INDEX: re.compile(r"index required", re.IGNORECASE),
     About.NO_POINT: re.compile(r"no point with id", re.IGNORECASE),
     About.NO_COLLECTION: re.compile(
         r"collection.*(not found|n't exist|not exist)", re.IGNORECASE | re.DOTALL
@@ -96,6 +98,8 @@ def translated(cluster: str, error: Exception) -> ShardrouteError:
             return RateLimited(cluster, str(error), retry_after=float(error.retry_after_s))
         case UnexpectedResponse():
             return _of_status(cluster, error.status_code or 0, _reason(error))
+        case ResponseHandlingException(source=ShardrouteError() as refused):
+            return refused  # before its last byte was sent
         case ResponseHandlingException():
             unsent = isinstance(error.source, httpx.ConnectError | httpx.ConnectTimeout)
             return ClusterUnavailable(

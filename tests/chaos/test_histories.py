@@ -32,6 +32,7 @@ from shardroute.topology import Place
 from shardroute.view import View
 from tests.control.board import LONG, SHARD, TENANT
 from tests.routing.stage import CALM, Stage, staged, until
+from tests.support.emptying import emptied
 from tests.support.flaky import Faults
 from tests.support.world import config, record
 
@@ -257,7 +258,7 @@ async def test_a_long_fetch_follows_the_tenant(stage: Stage, monkeypatch: pytest
         async def left_behind(place: Place, ids: Sequence[str], *, vectors: bool = True) -> dict[str, Record]:
             found = await fetch(place, ids, vectors=vectors)
             await stage.board.walk(Phase.NEW)
-            await stage.old.inner.purge(place)
+            await emptied(stage.old.inner, place)
             return found
 
         monkeypatch.setattr(stage.old, "fetch", left_behind)

@@ -51,8 +51,8 @@ TABLE: dict[str, Sequence[str]] = {
 }
 
 
-def through(config: Config, redis: AnsweringRedis) -> Config:
-    return replace(config, control=replace(config.control, url=redis.own_url))
+def through(configuration: Config, redis: AnsweringRedis) -> Config:
+    return replace(configuration, control=replace(configuration.control, url=redis.own_url))
 
 
 @asynccontextmanager

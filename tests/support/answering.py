@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 _GREETINGS = {b"HELLO", b"CLIENT", b"AUTH", b"SELECT", b"PING", b"CLUSTER", b"COMMAND"}
@@ -24,6 +24,12 @@ class AnsweringRedis:
     answer: str = ""
     struck: int = 0
     connections: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    def sever(self) -> None:
+        """Ends every connection; new ones go to where `url` is then."""
+        for writer in self.writers:
+            writer.close()
 
     @property
     def own_url(self) -> str:
@@ -61,6 +67,7 @@ async def answering(url: str) -> AsyncIterator[AnsweringRedis]:
         await _closed(writer)
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        made.writers.append(writer)
         serving.append((asyncio.create_task(serve(reader, writer)), writer))
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)

@@ -40,7 +40,7 @@ placement = {{ cluster = "b", collection = "docs" }}
 [migration]
 from = "v1"
 to = "v2"
-lock = 1.2
+lock = {lock}
 max_hold = {max_hold}
 """
 
@@ -55,6 +55,7 @@ def write_config(
     lease: float = 1.5,
     idle_lease: float = 5,
     max_hold: float = 0.5,
+    lock: float = 1.2,
 ) -> Path:
     """Two Qdrant clusters by URL; short leases, short holds, small pages."""
     path = folder / "shardroute.toml"
@@ -67,6 +68,7 @@ def write_config(
             lease=lease,
             idle_lease=idle_lease,
             max_hold=max_hold,
+            lock=lock,
             dimension=DIMENSION,
         )
     )

@@ -5,7 +5,10 @@
 -- duration, so Redis never holds it to a shorter one than the router knows of. Repeatable; one that comes after a later
 -- one was given up long ago and changes nothing.
 local session, lease, version, incarnation, information, number, withheld, most = unpack(ARGV)
-if redis.call('HGET', META, 'incarnation') ~= incarnation then return {'LOST'} end
+if redis.call('HGET', META, 'incarnation') ~= incarnation then
+  master_only()
+  return {'LOST'}
+end
 local lapsed = session_alive(session) and 0 or 1
 local map = redis.call('HMGET', META, 'version', 'stamp', 'step')
 local answer = {'OK', lapsed, tonumber(map[1]), map[2] or '', now()}

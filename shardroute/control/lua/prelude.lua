@@ -2,12 +2,13 @@
 -- Times are milliseconds of Redis's own clock. Rules are numbered in docs/protocol.md.
 local META, TENANTS, DEFAULTS, CHANGES, SESSIONS, ACKS, INFO,
       TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID, BEATS,
-      TALLIES, BATCHES, EXAMPLES, RECORDED, WITHHELD, USAGE, SIZES, ENDS = unpack(KEYS)
+      TALLIES, BATCHES, EXAMPLES, RECORDED, WITHHELD, USAGE, SIZES, ENDS, SUSPECTS, SUSPECTED = unpack(KEYS)
 
 local LINE = {OLD = 0, DUAL_OLD = 1, HOLD_OLD = 2, HOLD_NEW = 3, DUAL_NEW = 4, NEW = 5}
 local SETTLED = {OLD = true, NEW = true}
 local DUAL = {DUAL_OLD = true, DUAL_NEW = true}
 local HELD = {HOLD_OLD = true, HOLD_NEW = true}
+local PRIMARY = {OLD = 'old', DUAL_OLD = 'old', HOLD_OLD = 'old', HOLD_NEW = 'new', DUAL_NEW = 'new', NEW = 'new'}
 local HOLD_ENDS_IN = {HOLD_OLD = 'DUAL_OLD', HOLD_NEW = 'DUAL_NEW'}
 local DEFAULT_HOLD_ENDS_IN = {HOLD_OLD = 'OLD', HOLD_NEW = 'NEW'}
 local STREAM_LENGTH = 10000
@@ -19,13 +20,18 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Only the server that takes writes speaks for the map: a replica may be behind, or empty before its first copy. This
--- deletes nothing (no field has an empty name), and ends every script in READONLY there.
-redis.call('HDEL', META, '')
+-- Only a server that takes writes speaks for the map: a replica may be behind, or empty before its first copy. This
+-- deletes nothing (no field has an empty name), and ends the script in READONLY there. It stands where nothing is
+-- written afterwards: once a script has written, Redis no longer asks it to mind the limit of its memory.
+local function master_only()
+  redis.call('HDEL', META, '')
+end
 
 -- Rule 13: nothing is written into a map that is not there.
 local function map_lost()
-  return redis.call('HEXISTS', META, 'incarnation') == 0
+  if redis.call('HEXISTS', META, 'incarnation') == 1 then return false end
+  master_only()
+  return true
 end
 
 -- The time by which leases and holds count (rule 4): Redis's clock, but no step of it counts for more than `step`, a
@@ -119,7 +125,9 @@ local function keep_lock(life)
 end
 
 local function holds_lock(fence)
-  return redis.call('HGET', LOCK, 'fence') == fence and lock_remaining() > 0
+  if redis.call('HGET', LOCK, 'fence') == fence and lock_remaining() > 0 then return true end
+  master_only()
+  return false
 end
 
 -- Rule 7: touches are kept only while somebody reads in order to write (a window is open). If its holder is gone,
