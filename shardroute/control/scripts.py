@@ -19,6 +19,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from ..errors import ControlPlaneUnavailable, MapLost, ShardrouteError
+from ..quoting import quoted
 from .keys import Keys
 
 AnyRedis = Redis | RedisCluster
@@ -36,7 +37,7 @@ def translated() -> Iterator[None]:
             ("OOM", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS")
         ):
             raise ControlPlaneUnavailable(f"Redis refuses writes: {error}") from error
-        raise ShardrouteError(f"Redis: {error}") from error
+        raise ShardrouteError(f"Redis: {quoted(error)}") from error
     except (RedisError, OSError, TimeoutError) as error:
         raise ControlPlaneUnavailable(f"Redis did not answer: {type(error).__name__}: {error}") from error
 
