@@ -27,6 +27,7 @@ from shardroute.ports import Store
 from shardroute.records import Record
 from shardroute.testing.qdrant import QdrantProcess
 from shardroute.topology import Place
+from tests.support.patience import PATIENCE
 
 _CONFIG = """
 [control]
@@ -171,7 +172,7 @@ def servers() -> Iterator[Servers]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    found = started.get(timeout=30)
+    found = started.get(timeout=PATIENCE)
     try:
         if isinstance(found, BaseException):
             raise found

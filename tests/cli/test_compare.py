@@ -19,6 +19,7 @@ from shardroute.phases import Side
 from shardroute.router import Router
 from shardroute.statistics import Events, Shares, Tally
 from tests.cli.conftest import Deployment
+from tests.support.patience import patience
 
 pytestmark = pytest.mark.slow
 
@@ -224,7 +225,7 @@ async def test_ctrl_c_in_a_watch_leaves_the_tenant_across(deployment: Deployment
     while b"watch 0 of 10" not in (line := await process.stderr.readline()):
         assert line, "it ended before it watched"
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(20):
+    async with patience():
         _, err = await process.communicate()
     assert process.returncode == 130
     assert b"tenant 'acme' has crossed and stays on its new cluster; nobody watches it now" in err

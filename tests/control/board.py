@@ -11,10 +11,11 @@ from typing import Any
 from shardroute.control import Begun, ControlPlane, Heartbeat, SessionInfo
 from shardroute.phases import EFFECTS, Phase, step_towards
 from shardroute.shardmap import ShardMap, Standing
+from tests.support.patience import NEVER, patience
 
 TENANT = "acme"
 SHARD = 0
-LONG = 60.0  # seconds: nothing ends by itself within a test
+LONG = NEVER  # seconds: nothing ends by itself within a test
 INFO = SessionInfo(host="here", pid=1)
 
 _KEYS = (
@@ -97,7 +98,7 @@ class Board:
         for state in await self.plane.sessions.all():
             if state.alive and state.info == INFO:
                 await self.beat(state.id)
-        async with asyncio.timeout(LONG / 2):
+        async with patience():
             while await self.plane.sessions.lagging((await self.map()).version):  # noqa: ASYNC110 - it is in Redis
                 await asyncio.sleep(0.002)
 

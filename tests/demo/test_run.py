@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from shardroute.demo import Plan, run_demo
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -86,13 +87,13 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
         while "traffic on the old cluster" not in (line := demo.stdout.readline()):
             assert line, "it ended by itself"
         os.killpg(demo.pid, signal.SIGINT)
-        assert demo.wait(timeout=40) == 130
+        assert demo.wait(timeout=PATIENCE) == 130
     _until_group_is_gone(demo.pid)
     assert list(tmp_path.iterdir()) == []
 
 
 def _until_group_is_gone(group: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             os.killpg(group, 0)

@@ -28,6 +28,7 @@ from shardroute.stores.qdrant import QdrantStore
 from shardroute.testing.pinecone import IndexSpec, PineconeServer
 from shardroute.testing.qdrant import QdrantServer
 from shardroute.topology import IdScheme, Place, Placement, Tenancy, TenancyKind, Topology
+from tests.support.patience import PATIENCE
 
 from ..support.qdrant_floats import kept
 from .generated import Universe
@@ -218,7 +219,7 @@ def _served(make: Callable[[], QdrantServer] | Callable[[], PineconeServer]) -> 
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    yield started.get(timeout=60)
+    yield started.get(timeout=PATIENCE)
     stop.set()
     thread.join()
 

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from shardroute import telemetry as names
 from shardroute.migration import Options
+from tests.support.patience import patience
 from tests.support.world import World, record
 
 GUIDE = Path(__file__).parents[2] / "docs" / "tracing.md"
@@ -36,7 +37,7 @@ class Comparisons(SpanProcessor):
         self.ended += span.name == names.COMPARE
 
     async def reach(self, number: int) -> None:
-        async with asyncio.timeout(30):
+        async with patience():
             while self.ended < number:  # noqa: ASYNC110 - it is another thread's matter in an application
                 await asyncio.sleep(0.01)
 

@@ -17,6 +17,7 @@ from shardroute import telemetry as names
 from shardroute.embedded import embedded_redis
 from shardroute.migration import Options, Silent
 from tests.support.flaky import Faults
+from tests.support.patience import patience
 from tests.support.world import World, record
 
 _EXPORTER = InMemorySpanExporter()
@@ -184,7 +185,7 @@ async def test_no_span_holds_a_vector_or_a_metadata_value(world: World, spans: I
 async def test_a_read_by_a_lapsed_lease_is_marked_stale(spans: InMemorySpanExporter) -> None:
     async with embedded_redis() as server, World.made(server.url, "stale") as world, world.router() as router:
         server.kill()
-        async with asyncio.timeout(30):
+        async with patience():
             while router.ready:  # noqa: ASYNC110 - the lease is time, nothing announces its end
                 await asyncio.sleep(0.05)
         spans.clear()
