@@ -11,7 +11,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
-demo: $(READY)  ## move tenants between two clusters on this machine, under traffic
+demo: $(READY)  ## move tenants between two clusters on this machine, under traffic: about 90 s
 	@$(BIN)/python -m shardroute.demo
 
 test: $(READY)  ## all tests, on three processes: many of them wait for clocks

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from shardroute.demo import Plan, run_demo
-from tests.support.patience import PATIENCE
+from tests.support.patience import NEVER, PATIENCE
 
 pytestmark = pytest.mark.slow
 
-SMALL = Plan(tenants=3, most=60, before=1.0, after=1.0, write_pause=0.1, read_pause=0.1, batch=2)
+SMALL = Plan(
+    tenants=3, most=60, before=1.0, after=1.0, write_pause=0.1, read_pause=0.1, batch=2, moving=NEVER
+)
 
 
 async def test_a_small_demo_moves_all_and_loses_nothing(
@@ -49,6 +51,7 @@ BRIEF = Plan(
     lag=0.4,
     batch=2,
     admins=1,
+    moving=NEVER,
 )
 PAIRS = [("qdrant", "pinecone-documents"), ("pinecone-vectors", "qdrant")]
 
