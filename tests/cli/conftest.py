@@ -33,6 +33,10 @@ _CONFIG = """
 [control]
 url = "{redis}"
 namespace = "{namespace}"
+timeout = 10
+
+[router]
+deadline = {deadline}
 
 [copy]
 page = 50
@@ -41,10 +45,12 @@ rate = {rate}
 [clusters.old]
 kind = "qdrant"
 url = "{old}"
+timeout = {timeout}
 
 [clusters.new]
 kind = "qdrant"
 url = "{new}"
+timeout = {timeout}
 
 [topologies.v1]
 shards = 1
@@ -99,10 +105,16 @@ class Deployment:
     def config(self) -> Config:
         return Config.load(self.path, {})
 
-    def write(self, *, rate: float = 0, lock: float = 3, **servers: str) -> None:
+    def write(self, *, rate: float = 0, lock: float = 9, **servers: str) -> None:
         """`lock`: short, so that a test need not wait long for one that is left; a request has a third of it."""
         addresses = {**vars(self.servers), **servers}
-        settings = {"namespace": self.namespace, "rate": float(rate), "lock": float(lock)}
+        settings = {
+            "namespace": self.namespace,
+            "rate": float(rate),
+            "lock": float(lock),
+            "timeout": PATIENCE / 4,
+            "deadline": PATIENCE / 2,
+        }
         self.path.write_text(_CONFIG.format(**settings, **addresses))
 
     async def fill(self, tenant: str, count: int) -> None:

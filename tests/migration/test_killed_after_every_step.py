@@ -94,7 +94,6 @@ async def write_meanwhile(router: Router, tenant: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("verb", "end"), [("migrate", Phase.DUAL_NEW), ("rollback", Phase.DUAL_OLD)])
 async def test_a_verb_killed_after_any_step_can_be_finished_and_both_sides_are_equal(
     verb: str, end: Phase, redis_server: EmbeddedRedis, namespace: str, tmp_path: Path

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .patience import PATIENCE
 from .world import DIMENSION
 
 _TOML = """
 [control]
 url = "{redis}"
 namespace = "{namespace}"
+timeout = 10
 lease = {lease}
 idle_lease = {idle_lease}
 
 [router]
 linger = 0.1
+deadline = {patience}
 
 [copy]
 page = 20
@@ -40,7 +43,8 @@ placement = {{ cluster = "b", collection = "docs" }}
 [migration]
 from = "v1"
 to = "v2"
-lock = 1.2
+lock = 6
+barrier = {patience}
 max_hold = {max_hold}
 """
 
@@ -54,7 +58,7 @@ def write_config(
     new: str,
     lease: float = 1.5,
     idle_lease: float = 5,
-    max_hold: float = 0.5,
+    max_hold: float = 3,
 ) -> Path:
     """Two Qdrant clusters by URL; short leases, short holds, small pages."""
     path = folder / "shardroute.toml"
@@ -68,6 +72,7 @@ def write_config(
             idle_lease=idle_lease,
             max_hold=max_hold,
             dimension=DIMENSION,
+            patience=PATIENCE,
         )
     )
     return path
