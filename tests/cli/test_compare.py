@@ -19,7 +19,7 @@ from shardroute.phases import Side
 from shardroute.router import Router
 from shardroute.statistics import Events, Shares, Tally
 from tests.cli.conftest import Deployment
-from tests.support.patience import patience
+from tests.support.patience import patience, until
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,21 @@ async def ask(deployment: Deployment, number: int) -> None:
         acme = router.tenant(TENANT)
         for _ in range(number):
             await acme.query([choose.gauss() for _ in range(4)], top_k=5, filter={"number": {"$gte": 3}})
-        await asyncio.sleep(0.2)
+        await _counted(deployment, number)
+
+
+async def _counted(deployment: Deployment, number: int) -> None:
+    """Returns when two thirds of so many comparisons have arrived in Redis: some may be shed."""
+    plane = ControlPlane.open(deployment.config.control)
+
+    async def most() -> bool:
+        tallies = [window.tally for window in await plane.stats.windows(TENANT)]
+        return sum(tally.latency(Side.NEW).count for tally in tallies) >= number * 2 / 3
+
+    try:
+        await until(most, every=0.05)
+    finally:
+        await plane.aclose()
 
 
 @asynccontextmanager
