@@ -238,12 +238,14 @@ async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
                 yield opened
         case "qdrant-rest":
             url = request.getfixturevalue("qdrant_url")
-            async for opened in _opened(setup, QdrantStore.connect("test", url=url)):
+            async for opened in _opened(setup, QdrantStore.connect("test", url=url, timeout=PATIENCE)):
                 yield opened
         case "qdrant-grpc":
             async with grpc_server() as port:
                 url = f"http://127.0.0.1:{port}"
-                store = QdrantStore.connect("test", url=url, prefer_grpc=True, grpc_port=port)
+                store = QdrantStore.connect(
+                    "test", url=url, prefer_grpc=True, grpc_port=port, timeout=PATIENCE
+                )
                 async for opened in _opened(setup, store):
                     yield opened
         case "pinecone-vectors" | "pinecone-documents":
@@ -251,7 +253,9 @@ async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             kind = PineconeVectorsStore if setup.backend == "pinecone-vectors" else PineconeDocumentsStore
             opened = Case(
                 setup,
-                kind.connect("test", api_key="any", control_host=url, lag=0.0, rate=UNHURRIED),
+                kind.connect(
+                    "test", api_key="any", control_host=url, lag=0.0, rate=UNHURRIED, timeout=PATIENCE
+                ),
                 url,
             )
             yield opened
