@@ -57,12 +57,13 @@ async def ask(deployment: Deployment, number: int) -> None:
 
 
 async def _counted(deployment: Deployment, number: int) -> None:
-    """Returns when two thirds of so many comparisons have arrived in Redis: some may be shed."""
+    """Returns when so many queries have arrived in Redis, and two thirds of their comparisons: some may be shed."""
     plane = ControlPlane.open(deployment.config.control)
 
     async def most() -> bool:
         tallies = [window.tally for window in await plane.stats.windows(TENANT)]
-        return sum(tally.latency(Side.NEW).count for tally in tallies) >= number * 2 / 3
+        compared = sum(tally.latency(Side.NEW).count for tally in tallies)
+        return compared >= number * 2 / 3 and len(await plane.stats.recorded(TENANT)) >= number
 
     try:
         await until(most, every=0.05)

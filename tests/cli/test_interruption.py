@@ -30,7 +30,7 @@ async def test_ctrl_c_ends_it_with_130_and_another_run_completes(deployment: Dep
     assert again.code == 0, again.err
     assert [row["compared"] for row in again.json["results"]] == [400, 10]
     assert "acme: copy 0 of 400" not in again.err  # it goes on where it was
-    assert "note: acme waits for 1 s: its last run was cut off" in again.err
+    assert "note: acme waits for 3 s: its last run was cut off" in again.err
 
 
 async def test_so_does_sigterm(deployment: Deployment) -> None:
