@@ -3,16 +3,23 @@
 BIN := .venv/bin
 READY := .venv/.ready
 PYTHONS := python3.13 python3.12 python3.11 python3
+CHECK := tests/core/test_rules.py tests/core/test_phases.py tests/model tests/control/test_map.py \
+  tests/control/test_journal.py tests/control/test_verdicts.py tests/routing/test_writes.py \
+  tests/routing/test_paused_process.py tests/migration/test_killed_after_every_step.py \
+  tests/migration/test_under_traffic.py tests/chaos tests/soak
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak matrix lint types bench model example-fastapi example-django clean
+.PHONY: help demo check test soak matrix lint types bench model example-fastapi example-django clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
-demo: $(READY)  ## move tenants between two clusters on this machine, under traffic
+demo: $(READY)  ## move tenants between two clusters on this machine, under traffic: about 90 s
 	@$(BIN)/python -m shardroute.demo
+
+check: $(READY)  ## the most telling tests, in two minutes: rules, model, journal, writes, moves, chaos
+	@$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1 $(CHECK)
 
 test: $(READY)  ## all tests, on three processes: many of them wait for clocks
 	@$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1

@@ -2,11 +2,14 @@
 
 Every error says whether trying again can help (`retryable`) and, where that is known, in how many
 seconds (`retry_after`). Errors of a vendor's client are translated in its store, `raise … from`.
+What others say is cut here (`quoting`), so that no translation can forget it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from .quoting import quoted
 
 
 class ShardrouteError(Exception):
@@ -79,7 +82,7 @@ class ClusterUnavailable(Unavailable):
     def __init__(
         self, cluster: str, message: str, *, retry_after: float | None = None, may_land: bool = True
     ) -> None:
-        super().__init__(f"cluster {cluster!r}: {message}", retry_after=retry_after)
+        super().__init__(f"cluster {cluster!r}: {quoted(message)}", retry_after=retry_after)
         self.cluster = cluster
         self.may_land = may_land
 
@@ -100,7 +103,7 @@ class ClusterRejected(ShardrouteError):
     about = ""
 
     def __init__(self, cluster: str, message: str) -> None:
-        super().__init__(f"cluster {cluster!r}: {message}")
+        super().__init__(f"cluster {cluster!r}: {quoted(message)}")
         self.cluster = cluster
 
 
@@ -112,7 +115,7 @@ class EncoderUnavailable(Unavailable):
     """An encoder failed, or did not answer in time. Nothing was sent to the cluster that the vectors are for."""
 
     def __init__(self, encoder: str, message: str) -> None:
-        super().__init__(f"encoder {encoder!r}: {message}")
+        super().__init__(f"encoder {encoder!r}: {quoted(message)}")
         self.encoder = encoder
 
 
@@ -120,7 +123,7 @@ class EncoderMismatch(ShardrouteError):
     """An encoder gave vectors of another number or dimension than it should, or no vectors at all."""
 
     def __init__(self, encoder: str, message: str) -> None:
-        super().__init__(f"encoder {encoder!r}: {message}")
+        super().__init__(f"encoder {encoder!r}: {quoted(message)}")
         self.encoder = encoder
 
 
@@ -132,7 +135,7 @@ class ControlPlaneUnavailable(Unavailable):
     """
 
     def __init__(self, message: str, *, code: str = "", refused: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(quoted(message))
         self.code = code
         self.refused = refused
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +13,14 @@ import pytest
 from shardroute.embedded import EmbeddedRedis
 
 from .support.world import World
+
+
+def pytest_configure() -> None:
+    """What runs in the background (`make test &`, some CI systems) is begun with SIGINT ignored, and its children too.
+
+    Here it is not: children of the tests can be interrupted, whoever begins them.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

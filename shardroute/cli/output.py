@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ..errors import ShardrouteError
 from ..phases import LINE, Phase
+from ..quoting import quoted
 from .caller import as_typed
 
 Row = Mapping[str, Any]
@@ -119,9 +120,11 @@ class Screen:
     def error(self, error: BaseException) -> None:
         """One message; with -v the trace before it."""
         if self._verbose:
-            self.err.print("".join(traceback.format_exception(error)).rstrip(), soft_wrap=True, style="dim")
-        unexpected = "" if isinstance(error, ShardrouteError) else f"unexpected {type(error).__name__}: "
-        self._say("error", "bold red", f"{unexpected}{error}")
+            trace = "".join(quoted(part) for part in traceback.format_exception(error))
+            self.err.print(trace.rstrip(), soft_wrap=True, style="dim")
+        expected = isinstance(error, ShardrouteError)
+        words = str(error) if expected else f"unexpected {type(error).__name__}: {quoted(error)}"
+        self._say("error", "bold red", words)
 
     def note(self, message: str) -> None:
         self._say("note", "yellow", message)

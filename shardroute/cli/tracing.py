@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from ..addresses import shown
 from ..errors import InvalidInput
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -195,7 +196,7 @@ def _begun(signals: Sequence[str], say: Say) -> list[End]:
     try:
         return [_EXPORTS[signal]() for signal in signals]
     except Exception as error:  # a variable with a value that the exporter does not understand
-        say(f"not all traces and metrics are exported: {error}")
+        say(f"not all traces and metrics are exported: {quoted(error)}")
         return []
 
 
@@ -206,7 +207,7 @@ def _late(ends: Sequence[End], complaints: _Complaints) -> bool:
         try:
             end()
         except Exception as error:
-            complaints.worst = complaints.worst or str(error)
+            complaints.worst = complaints.worst or quoted(error)
 
     threads = [Thread(target=run, args=(end,), daemon=True) for end in ends]
     for thread in threads:
@@ -233,4 +234,4 @@ class _Complaints(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # An exporter's warning says that it tries again; what it gives up is an error.
         if record.levelno >= logging.ERROR or not record.name.startswith("opentelemetry.exporter"):
-            self.worst = self.worst or record.getMessage()
+            self.worst = self.worst or quoted(record.getMessage())

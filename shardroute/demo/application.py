@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from .evidence import Evidence
 from .folder import Folder
 from .keys import keys_of
 from .lag import lags_of
+from .pace import Pace
 from .plan import Plan
 from .traffic import Latencies, Reader, Watched, Writer
 
@@ -39,6 +40,7 @@ class Application:
     evidence: Evidence
     latencies: Latencies
     stop: asyncio.Event
+    pace: Pace = field(default_factory=Pace)
 
     async def run(self) -> None:
         """Traffic until `stop`; requests under way are finished."""
@@ -47,7 +49,12 @@ class Application:
             tasks.create_task(self._report())
             for tenant in self.corpus:
                 watched = Watched(
-                    self.router.tenant(tenant), self.corpus[tenant], self.evidence, self.latencies, lags
+                    self.router.tenant(tenant),
+                    self.corpus[tenant],
+                    self.evidence,
+                    self.latencies,
+                    lags,
+                    self.pace,
                 )
                 writer, reader = self._writer(watched), self._reader(watched)
                 tasks.create_task(self._again(writer.write, writer.pause))

@@ -14,7 +14,7 @@ from .plan import Plan
 from .progress import Traffic
 from .world import World
 
-_START = 60.0  # seconds
+_START = 240.0  # seconds: Pythons start slowly on a busy machine
 
 
 class Applications:

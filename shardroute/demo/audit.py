@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..phases import EFFECTS, Side
@@ -12,10 +12,11 @@ from ..router import Router
 from ..tenant import Tenant
 from .contents import flaw, number
 from .corpus import Corpus, Document
-from .evidence import Counts, Evidence
+from .evidence import Counts, Evidence, is_late
 from .keys import LOADED, untouched
 from .ledger import Fault, Finding, Key, Look, by_key, judge
 
+_TRIES = 5  # to read a tenant
 _EXAMPLES = 10  # of each kind of problem, in words
 
 
@@ -24,6 +25,7 @@ class Verdict:
     """What the audit found. `moved` counts tenants, `lost` and `resurrected` records.
 
     `looks`: how often a record was read and held against the writes that were acknowledged.
+    `reasons`: how often what took too long was which error.
     """
 
     counts: Counts
@@ -32,6 +34,7 @@ class Verdict:
     lost: int = 0
     resurrected: int = 0
     problems: list[str] = field(default_factory=list)
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 async def audit(router: Router, corpus: Corpus, workers: int, evidence: Evidence) -> Verdict:
@@ -64,17 +67,27 @@ class _Reading:
     async def read(self, ids: Sequence[str], kept: Sequence[Document], foreign: Sequence[str]) -> None:
         """`ids` were written, `kept` never, `foreign` are of other tenants."""
         try:
-            fetched = await self._tenant.fetch([*ids, *foreign])
-            scanned = {record.id: record async for record in self._tenant.scan()}
-            count = await self._tenant.count()
+            fetched, scanned, count = await self._read([*ids, *foreign])
         except Exception as error:
-            self._evidence.failed(f"the audit of {self._tenant.name}", error)
+            self._evidence.unread(self._tenant.name, error)
             return
         for found in (fetched, scanned):
             self._note(ids, found)
             self._examine(found.values())
         self._check_kept(kept, scanned)
         self._check_extent(scanned, {*ids, *(document.id for document in kept)}, count)
+
+    async def _read(self, ids: Sequence[str]) -> tuple[dict[str, Record], dict[str, Record], int]:
+        """By id, as a whole, and the count; again while it takes too long, for nothing may go unread."""
+        for left in reversed(range(_TRIES)):
+            try:
+                fetched = await self._tenant.fetch(ids)
+                scanned = {record.id: record async for record in self._tenant.scan()}
+                return fetched, scanned, await self._tenant.count()
+            except Exception as error:
+                if not (left and is_late(error)):
+                    raise
+        raise AssertionError("unreachable")  # the last attempt returns or raises
 
     def _note(self, ids: Iterable[str], found: dict[str, Record]) -> None:
         now = time.monotonic()
@@ -120,6 +133,7 @@ def judged(evidence: Evidence, moved: Sequence[str] = ()) -> Verdict:
         lost=len(lost) + evidence.counts.flaws,
         resurrected=len(resurrected),
         problems=_in_words(evidence, findings),
+        reasons=evidence.reasons,
     )
 
 

@@ -61,6 +61,12 @@ def standard_library(tenants: int, *, most: int = 400, fewest: int = 25, root: P
     return dict(sorted(corpus.items()))
 
 
+def smallest(corpus: Corpus, tenants: int) -> Corpus:
+    """The so many of its modules that have the fewest documents."""
+    chosen = sorted(corpus, key=lambda name: (len(corpus[name]), name))[:tenants]
+    return {name: corpus[name] for name in sorted(chosen)}
+
+
 def _modules(folder: Path) -> list[tuple[str, list[Path]]]:
     """Top-level modules with their sources, largest first."""
     sources: dict[str, list[Path]] = defaultdict(list)

@@ -117,6 +117,8 @@ class Dashboard:
         words = [
             Text(f"{count} {name}", style="bold red" if count else "green") for name, count in faults.items()
         ]
+        late = counts.late + len(self._progress.moves.late)
+        words += [Text(f"{late} late", style="yellow")] if late else []
         return Text(" · ", style="dim").join(words)
 
 

@@ -36,12 +36,16 @@ STAGE_OF: Mapping[Phase, Stage] = {
 
 @dataclass(slots=True)
 class Counts:
-    """How often. `stale`: read-your-writes checks that did not hold, as far as a worker sees it by itself."""
+    """How often. `stale`: read-your-writes checks that did not hold, as far as a worker sees it by itself.
+
+    `late`: requests that got no answer in time and may be tried again; `failed`: those that ended in anything else.
+    """
 
     reads: int = 0
     writes: int = 0
     deletes: int = 0
     failed: int = 0
+    late: int = 0
     breaches: int = 0
     flaws: int = 0
     stale: int = 0
@@ -62,17 +66,30 @@ class Examples:
 
 @dataclass(slots=True)
 class Evidence:
-    """Of one process, or of several taken together."""
+    """Of one process, or of several taken together. `reasons`: how often what was late was which error."""
 
     counts: Counts = field(default_factory=Counts)
     examples: Examples = field(default_factory=Examples)
     attempts: list[Attempt] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    reasons: dict[str, int] = field(default_factory=dict)
 
     def failed(self, request: str, error: BaseException) -> None:
-        """A request raised something."""
+        """A request raised something. Nothing here is broken on purpose: what may be tried again took too long."""
+        if is_late(error):
+            self.counts.late += 1
+            self._count(type(error).__name__)
+        else:
+            self.counts.failed += 1
+            _keep(self.examples.failed, f"{request}: {type(error).__name__}: {error}")
+
+    def _count(self, reason: str, times: int = 1) -> None:
+        self.reasons[reason] = self.reasons.get(reason, 0) + times
+
+    def unread(self, tenant: str, error: BaseException) -> None:
+        """A tenant could not be read at the end, by however many attempts: nothing is proven of it."""
         self.counts.failed += 1
-        _keep(self.examples.failed, f"{request}: {type(error).__name__}: {error}")
+        _keep(self.examples.failed, f"the audit of {tenant}: {type(error).__name__}: {error}")
 
     def breach(self, what: str) -> None:
         """A tenant was shown what is another's."""
@@ -95,6 +112,8 @@ class Evidence:
             mine += theirs
         self.attempts += other.attempts
         self.looks += other.looks
+        for reason, times in other.reasons.items():
+            self._count(reason, times)
 
     def save(self, path: Path) -> None:
         """As JSON."""
@@ -112,7 +131,13 @@ class Evidence:
             Examples(**raw["examples"]),
             [Attempt(Key(*key), Verb(verb), *rest) for key, verb, *rest in raw["attempts"]],
             [Look(Key(*key), *rest) for key, *rest in raw["looks"]],
+            raw["reasons"],
         )
+
+
+def is_late(error: BaseException) -> bool:
+    """Whether it says that something took too long, and nothing worse."""
+    return isinstance(error, TimeoutError) or (isinstance(error, ShardrouteError) and error.retryable)
 
 
 def _keep(examples: list[str], what: str) -> None:

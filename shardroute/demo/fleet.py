@@ -1,8 +1,13 @@
-"""The admin's part: all tenants, a batch to a process and a few processes at a time; one back, and forth again."""
+"""The admin's part: all tenants, a batch to a process and a few processes at a time; one back, and forth again.
+
+What ended in an error that says "try again" is tried again, as an operator would, until the plan's time is over.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -14,45 +19,63 @@ from .progress import Progress
 from .world import World
 
 _POLL = 0.2  # seconds between looks at the map
+_TRIES = 5  # of a verb that says that it may be tried again
 _BETWEEN = 1.5  # seconds of traffic between a rollback and the next move
 
 
 async def move_all(world: World, corpus: Corpus, plan: Plan, progress: Progress) -> None:
     """All tenants to the new cluster under traffic, the largest of them back to the old and to the new again."""
     progress.now(f"moving {len(corpus)} tenants, {plan.admins} admin processes at a time")
-    batches = iter(_batches(sorted(corpus), plan.batch))
+    batches = _batches(sorted(corpus), plan.batch)
+    until = time.monotonic() + plan.moving
 
     async def admin() -> None:
-        for batch in batches:
-            await _run(world, "migrate", batch, progress, parallel=plan.parallel)
+        while batches and time.monotonic() < until:
+            late = await _run(world, "migrate", batches.popleft(), progress, parallel=plan.parallel)
+            batches.extend(_batches(late, plan.batch))
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(plan.admins):
             tasks.create_task(admin())
-    await _there_and_back(world, max(corpus, key=lambda tenant: len(corpus[tenant])), progress)
+    left = {tenant for batch in batches for tenant in batch}
+    if left:
+        progress.moves.out_of_time = True
+        progress.now(f"{len(left)} tenants are not moved: {plan.moving:g} s are over")
+    if len(left) < len(corpus):
+        await _there_and_back(world, max(corpus.keys() - left, key=lambda name: len(corpus[name])), progress)
 
 
 async def _there_and_back(world: World, tenant: str, progress: Progress) -> None:
     progress.now(f"rolling {tenant} back")
-    await _run(world, "rollback", [tenant], progress)
+    await _patiently(world, "rollback", tenant, progress)
     await asyncio.sleep(_BETWEEN)
     progress.now(f"moving {tenant} again")
-    await _run(world, "migrate", [tenant], progress)
+    await _patiently(world, "migrate", tenant, progress)
 
 
-def _batches(tenants: Sequence[str], size: int) -> list[Sequence[str]]:
-    return [tenants[start : start + size] for start in range(0, len(tenants), size)]
+async def _patiently(world: World, verb: str, tenant: str, progress: Progress) -> None:
+    for _ in range(_TRIES):
+        if not await _run(world, verb, [tenant], progress):
+            return
+
+
+def _batches(tenants: Sequence[str], size: int) -> deque[Sequence[str]]:
+    return deque(tenants[start : start + size] for start in range(0, len(tenants), size))
 
 
 async def _run(
     world: World, verb: str, tenants: Sequence[str], progress: Progress, *, parallel: int = 1
-) -> None:
+) -> Sequence[str]:
+    """The tenants with which it can be tried again."""
     answer = await world.admin(verb, *tenants, "--parallel", str(parallel))
     progress.moves.hear(verb, answer)
     for result in answer["results"]:
         progress.tell(_in_words(verb, result))
     for error in answer["errors"]:
         progress.tell(f"{verb} {error['tenant']} failed: {error['error']}: {error['message']}")
+    over = {result["tenant"] for result in answer["results"]}
+    over |= {error["tenant"] for error in answer["errors"] if not error["retryable"]}
+    return [] if None in over else [tenant for tenant in tenants if tenant not in over]
 
 
 def _in_words(verb: str, result: Mapping[str, Any]) -> str:

@@ -23,6 +23,8 @@ METRIC = "cosine"
 _SEARCH_LAG, _FETCH_LAG = 0.5, 0.8  # parts of the lag
 _RATE = 1000.0  # requests a second: the clusters are on this machine, and limit nothing
 _VECTOR_FIELD = "embedding"
+TIMEOUT = 30.0
+"""Seconds that a request may take: whoever has to wait so long has a slow machine, and nothing is lost by it."""
 
 Options = Mapping[str, str | float]
 
@@ -69,7 +71,7 @@ def lines(table: Options) -> str:
 @asynccontextmanager
 async def _qdrant(lag: float, api_key: Path) -> AsyncIterator[Cluster]:
     async with QdrantProcess() as server:
-        yield Cluster(server, {"url": server.url})
+        yield Cluster(server, {"url": server.url, "timeout": TIMEOUT})
 
 
 @asynccontextmanager
@@ -81,6 +83,7 @@ async def _pinecone(spec: IndexSpec, lag: float, api_key: Path) -> AsyncIterator
             "api_key_file": str(api_key),
             "lag": lag,
             "rate": _RATE,
+            "timeout": TIMEOUT,
         }
         yield Cluster(server, options)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import InvalidInput
 from .kinds import KINDS
+
+_BUSY = 2.5
+"""So many times slower than a quiet machine one may be and do the whole demo: its own processes make it busy, too."""
+_FEWEST = 4  # tenants on a slow machine
+_BASE, _A_TENANT = 15.0, 2.1  # seconds that the demo takes, and for each tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +26,7 @@ class Plan:
     `lag`: the longest that reads of a cluster are behind writes, where they are.
     `copy_rate`: records of a tenant that are copied a second, so that a move lasts long enough to be met by writes.
     `batch`: tenants that one admin process moves; `admins`: admin processes at a time.
+    `moving`: after so long no more tenants are moved, if the machine was too slow for all.
     """
 
     source: str = "qdrant"
@@ -37,6 +43,7 @@ class Plan:
     copy_rate: float = 60.0
     batch: int = 7
     admins: int = 2
+    moving: float = 60.0
     seed: int = 20260701
 
     def __post_init__(self) -> None:
@@ -53,6 +60,23 @@ class Plan:
     def parallel(self) -> int:
         """Tenants that one admin process moves at a time: more where it mostly waits for reads."""
         return 4 if self.lagging else 2
+
+    @property
+    def seconds(self) -> float:
+        """About how long the demo takes."""
+        return _BASE + self.before + self.after + _A_TENANT * self.tenants
+
+    def fitted(self, slowness: float) -> Plan:
+        """For a machine that is so many times slower than a quiet one: fewer tenants, less traffic, the same time."""
+        less = max(1.0, slowness / _BUSY)
+        tenants = min(self.tenants, max(_FEWEST, round(self.tenants / less)))
+        return replace(
+            self,
+            tenants=tenants,
+            batch=min(self.batch, max(1, -(-tenants // (2 * self.admins)))),
+            write_pause=self.write_pause * less,
+            read_pause=self.read_pause * less,
+        )
 
     def save(self, path: Path) -> None:
         """For the other processes."""

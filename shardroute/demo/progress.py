@@ -49,7 +49,11 @@ class Traffic:
 
 @dataclass(slots=True)
 class Moves:
-    """What the admin processes have told so far."""
+    """What the admin processes have told so far.
+
+    `late`: the kinds of those errors that may be tried again; `errors`: all others, in words.
+    `out_of_time`: the time that moving may take was over before all tenants were moved.
+    """
 
     copied: int = 0
     compared: int = 0
@@ -57,6 +61,8 @@ class Moves:
     rolled_back: int = 0
     hold_seconds: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    out_of_time: bool = False
 
     def hear(self, verb: str, answer: Mapping[str, Any]) -> None:
         """The answer of one admin process."""
@@ -66,10 +72,11 @@ class Moves:
             self.repaired += result["repaired"]
             self.hold_seconds += result["hold_seconds"]
             self.rolled_back += verb == "rollback"
-        self.errors += [
-            f"{verb} {error['tenant']}: {error['error']}: {error['message']}"
-            for error in answer.get("errors", ())
-        ]
+        for error in answer.get("errors", ()):
+            if error["retryable"]:
+                self.late.append(error["error"])
+            else:
+                self.errors.append(f"{verb} {error['tenant']}: {error['error']}: {error['message']}")
 
 
 @dataclass(slots=True)
@@ -77,10 +84,12 @@ class Progress:
     """Everything, for the screen. `events` are lines for whoever does not look at a table.
 
     `source`, `target`: kinds of the cluster that tenants are moved from, and to.
+    `slowness`: how many times slower than a quiet machine this one is.
     """
 
     source: str = "qdrant"
     target: str = "qdrant"
+    slowness: float = 1.0
     tenants: Sequence[str] = ()
     records: Mapping[str, int] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)

@@ -66,6 +66,7 @@ class _Lines:
             progress.tell(
                 f"{progress.moved} of {len(progress.tenants)} tenants moved; {counts.reads:,} reads, "
                 f"{counts.writes:,} writes, {counts.deletes:,} deletes, {counts.failed} failed"
+                f"{f', {counts.late} late' if counts.late else ''}"
             )
 
 
@@ -91,6 +92,7 @@ def _rows(report: Report) -> list[tuple[str, str | Text]]:
         ("traffic", f"{report.reads:,} reads, {report.writes:,} writes, {report.deletes:,} deletes"),
         *((f"reads {stage}", _figures(figures)) for stage, figures in report.read_ms.items()),
         ("write holds", _figures(report.hold_ms)),
+        *_slow_rows(report),
         ("failed requests", _must_be_none(report.failed_requests)),
         ("lost writes", _must_be_none(report.lost_writes)),
         ("deletes undone", _must_be_none(report.resurrected_deletes)),
@@ -98,13 +100,22 @@ def _rows(report: Report) -> list[tuple[str, str | Text]]:
     ]
 
 
+def _slow_rows(report: Report) -> list[tuple[str, str | Text]]:
+    """What took too long, where anything did: of this machine, and no fault of what is shown."""
+    late = report.late_requests + report.late_moves
+    if not late and not report.out_of_time:
+        return []
+    reasons = ", ".join(f"{kind} {count}" for kind, count in report.reasons.items())
+    counts = f"{report.late_requests} requests, {report.late_moves} moves{f' ({reasons})' if reasons else ''}"
+    return [("machine", f"{report.slowness:.0f} times slower than a quiet one"), ("took too long", counts)]
+
+
 def _conclusion(report: Report) -> Text:
-    if report.ok:
-        words = (
-            f"Every acknowledged write is on the new cluster; {report.looks:,} looks at single records agree."
-        )
-        return Text(words, style="bold green")
-    return Text("Not as it should be: see above.", style="bold red")
+    if not report.ok:
+        return Text("Not as it should be: see above.", style="bold red")
+    where = "on the new cluster" if report.tenants_moved == report.tenants else "where its tenant is"
+    words = f"Every acknowledged write is {where}; {report.looks:,} looks at single records agree."
+    return Text(words, style="bold green")
 
 
 def _must_be_none(count: int) -> Text:

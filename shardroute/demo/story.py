@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from .evidence import Evidence
 from .fleet import move_all, watched
 from .lag import lags_of
 from .loading import load, make_collection
+from .machine import load_in_words, timed
 from .plan import Plan
 from .progress import Progress
 from .report import Report, summed_up
@@ -51,17 +53,30 @@ async def run_demo(
 
 async def play(plan: Plan, progress: Progress) -> Report:
     """The run itself."""
+    progress.now(f"this takes about {plan.seconds:.0f} s, on a slow machine somewhat more")
     progress.now(
         f"reading the standard library's docstrings; starting a Valkey and two clusters, {progress.pair}"
     )
-    reading = asyncio.create_task(asyncio.to_thread(corpus.standard_library, plan.tenants, most=plan.most))
+    reads = partial(corpus.standard_library, plan.tenants, most=plan.most)
+    reading = asyncio.create_task(asyncio.to_thread(timed, reads))
     async with world(plan) as there:
-        held = await reading
+        everything, progress.slowness = await reading
+        plan = plan.fitted(progress.slowness)
+        held = corpus.smallest(everything, plan.tenants)
+        if len(held) < len(everything):
+            progress.now(_fewer(progress, len(held), len(everything)))
         await _prepare(there, held, plan, progress)
         evidence = await _fill(there, held, plan, progress)
         async with watched(there, progress):
             evidence.take(await _under_traffic(there, held, plan, progress))
         return summed_up(progress, await _check(there, held, plan, evidence, progress))
+
+
+def _fewer(progress: Progress, held: int, all_: int) -> str:
+    return (
+        f"this machine is {progress.slowness:.0f} times slower than a quiet one ({load_in_words()}): "
+        f"{held} tenants instead of {all_}, with less traffic"
+    )
 
 
 async def _prepare(there: World, held: corpus.Corpus, plan: Plan, progress: Progress) -> None:

@@ -18,6 +18,7 @@ from .evidence import STAGE_OF, Evidence, Stage
 from .keys import LOADED, Keys, untouched, version
 from .lag import Lags
 from .ledger import Attempt, Key, Look, Verb, judge_one
+from .pace import Pace
 from .plan import Plan
 
 _Answer = TypeVar("_Answer")
@@ -50,6 +51,7 @@ class Watched:
         evidence: Evidence,
         latencies: Latencies,
         lags: Lags,
+        pace: Pace,
     ) -> None:
         self.name = tenant.name
         self.documents = documents
@@ -57,10 +59,16 @@ class Watched:
         self._tenant = tenant
         self._latencies = latencies
         self._lags = lags
+        self._pace = pace
 
     @property
     def stage(self) -> Stage:
         return STAGE_OF[self._tenant.phase]
+
+    def rest(self, mean: float, haste: float, dice: Random) -> float:
+        """Seconds until a client's next request: shorter while the tenant is under way, longer on a slow machine."""
+        faster = haste if self.stage is Stage.DURING else 1.0
+        return dice.expovariate(faster / (mean * self._pace.factor))
 
     @property
     def _lag(self) -> float:
@@ -110,6 +118,8 @@ class Watched:
         except Exception as error:
             self.evidence.failed(f"{request} of {self.name}", error)
             return None
+        finally:
+            self._pace.note(time.perf_counter() - began)
         self._latencies.add(stage, time.perf_counter() - began)
         self.evidence.counts.reads += 1
         return answer
@@ -181,7 +191,7 @@ class Writer:
 
     def pause(self) -> float:
         """Seconds until the next write."""
-        return _pause(self._random, self._plan.write_pause, self._watched.stage, self._plan)
+        return self._watched.rest(self._plan.write_pause, self._plan.haste, self._random)
 
     async def _write_own(self) -> None:
         record_id = self._random.choice(list(self._histories))
@@ -238,7 +248,7 @@ class Reader:
 
     def pause(self) -> float:
         """Seconds until the next read."""
-        return _pause(self._random, self._plan.read_pause, self._watched.stage, self._plan)
+        return self._watched.rest(self._plan.read_pause, self._plan.haste, self._random)
 
     async def _search(self) -> None:
         document = self._random.choice(self._watched.documents)
@@ -268,8 +278,3 @@ class Reader:
             self._watched.evidence.breach(
                 f"a fetch of {self._watched.name} gave {record_id} of another tenant"
             )
-
-
-def _pause(dice: Random, mean: float, stage: Stage, plan: Plan) -> float:
-    """Shorter while the tenant is under way."""
-    return dice.expovariate((plan.haste if stage is Stage.DURING else 1.0) / mean)

@@ -18,15 +18,19 @@ from ..errors import ShardrouteError
 from ..testing.serving import ChildServer
 from .child import Child, child
 from .folder import Folder
-from .kinds import KINDS, Cluster, lines
+from .kinds import KINDS, TIMEOUT, Cluster, lines
 from .plan import Plan
 
-_HOLD = 2.0  # seconds, where reads do not lag
+_HOLD = (
+    10.0  # seconds at most, where reads do not lag: a slow machine needs them, and none waits for their end
+)
 _HOLD_LAGS = 3  # more of them for each second of lag, which a hold that finds debt waits for
 _CONFIGURATION = """\
 [control]
 url = "{redis}"
 namespace = "demo"
+timeout = 10
+lease = 60
 
 [clusters.old]
 kind = "{source}"
@@ -44,9 +48,15 @@ kind = "{target}"
 rate = {rate}
 page = 64
 
+[router]
+deadline = {timeout}
+linger = 5
+
 [migration]
 from = "v1"
 to = "v2"
+lock = {lock}
+barrier = {timeout}
 max_hold = {hold}
 """
 
@@ -118,5 +128,7 @@ def configuration(plan: Plan, redis: str, old: Cluster, new: Cluster) -> str:
         v1=source.topology("old"),
         v2=target.topology("new", shards=target.shards),
         rate=plan.copy_rate,
+        timeout=TIMEOUT,
+        lock=3 * TIMEOUT,
         hold=_HOLD + _HOLD_LAGS * plan.lag * plan.lagging,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -21,10 +20,10 @@ from pinecone.errors.exceptions import (
 )
 
 from ..errors import ClusterRejected, ClusterUnavailable, RateLimited, ShardrouteError
+from ..quoting import quoted
 
 _T = TypeVar("_T")
 
-_NAMESPACE = re.compile(r"namespace\b.*not found", re.IGNORECASE)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.LocalProtocolError)
 
 
@@ -53,8 +52,15 @@ class PineconeRejected(ClusterRejected):
         super().__init__(cluster, f"{status}: {message}" if status else message)
         about = _ABOUT.get(status, About.OTHER)
         # An index that is gone must never pass for a tenant without records: only the words tell the two apart.
-        missing = about is About.NOT_FOUND and _NAMESPACE.match(message)
+        missing = about is About.NOT_FOUND and _names_namespace(quoted(message).lower())
         self.about = About.NO_NAMESPACE if missing else about
+
+
+def _names_namespace(words: str) -> bool:
+    """Whether it is said of "namespace", the first word, that it is not found."""
+    first, _, rest = words.partition("namespace")
+    longer = rest[:1].isalnum() or rest.startswith("_")  # "namespaces", which are not one that is missing
+    return not first and not longer and "not found" in rest
 
 
 @asynccontextmanager

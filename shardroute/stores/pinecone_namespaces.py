@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
 from pinecone.models.namespaces.models import ListNamespacesResponse
@@ -16,9 +15,16 @@ HoldsAny = Callable[[str, str], Awaitable[bool]]
 """Whether a namespace of a collection lists any record."""
 
 
-def tenant_in(pattern: str) -> re.Pattern[str]:
-    """Matches the namespaces that a placement's pattern names, and finds the tenant."""
-    return re.compile(re.escape(pattern).replace(r"\{tenant\}", "(?P<tenant>.+)"))
+def tenant_in(pattern: str, namespace: str) -> str:
+    """The tenant of a namespace that a placement's pattern names; "" if it does not name it.
+
+    The pattern has the tenant once (`Topology` sees to that), so what stands around it is cut off.
+    """
+    before, _, after = pattern.partition("{tenant}")
+    if not namespace.startswith(before):
+        return ""
+    rest = namespace[len(before) :]
+    return rest[: len(rest) - len(after)] if rest.endswith(after) else ""
 
 
 async def tenants(
@@ -28,16 +34,16 @@ async def tenants(
 
     Namespaces that no tenant can have, such as `__default__`, are passed over.
     """
-    fitting, seen = tenant_in(pattern), set[str]()
+    seen = set[str]()
     for collection in [""] if connection.host else collections:
         async for namespace, count in _namespaces(connection, collection, pattern.partition("{")[0]):
-            fits = fitting.fullmatch(namespace)
-            if fits is None or fits["tenant"] in seen or not _possible(fits["tenant"]):
+            tenant = tenant_in(pattern, namespace)
+            if tenant in seen or not _possible(tenant):
                 continue
             # The count lags; nothing may be overlooked for that.
             if count or await holds_any(collection, namespace):
-                seen.add(fits["tenant"])
-                yield fits["tenant"]
+                seen.add(tenant)
+                yield tenant
 
 
 def _possible(tenant: str) -> bool:

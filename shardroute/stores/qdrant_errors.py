@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -16,6 +15,7 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from ..errors import ClusterRejected, ClusterUnavailable, RateLimited, ShardrouteError
+from ..quoting import quoted
 
 
 class About(StrEnum):
@@ -34,22 +34,29 @@ class QdrantRejected(ClusterRejected):
 
     def __init__(self, cluster: str, message: str) -> None:
         super().__init__(cluster, message)
-        self.about = next(
-            (about for about, wording in _WORDINGS.items() if wording.search(message)), About.OTHER
-        )
+        self.about = _about(quoted(message).lower())
 
 
 # No code tells these apart: a missing collection, point or shard key are 404, 400 or a ValueError,
 # depending on the version and on the way it was asked. The first that fits counts.
-_WORDINGS = {
-    About.EXISTS: re.compile(r"already exists", re.IGNORECASE),
-    About.NO_SHARD_KEY: re.compile(r"shard key.*(not found|n't exist|not exist)", re.IGNORECASE | re.DOTALL),
-    About.NO_INDEX: re.compile(r"index required", re.IGNORECASE),
-    About.NO_POINT: re.compile(r"no point with id", re.IGNORECASE),
-    About.NO_COLLECTION: re.compile(
-        r"collection.*(not found|n't exist|not exist)", re.IGNORECASE | re.DOTALL
-    ),
+_MISSING = ("not found", "n't exist", "not exist")
+_WORDINGS = {  # what is named, and what is said of it anywhere behind
+    About.EXISTS: ("already exists", ("",)),
+    About.NO_SHARD_KEY: ("shard key", _MISSING),
+    About.NO_INDEX: ("index required", ("",)),
+    About.NO_POINT: ("no point with id", ("",)),
+    About.NO_COLLECTION: ("collection", _MISSING),
 }
+
+
+def _about(words: str) -> About:
+    """By searches for plain words: a pattern with `.*` begins anew wherever a text repeats what it begins with."""
+    for about, (named, said) in _WORDINGS.items():
+        _, found, rest = words.partition(named)
+        if found and any(one in rest for one in said):
+            return about
+    return About.OTHER
+
 
 _CLIENT_ERRORS = (
     ApiException,

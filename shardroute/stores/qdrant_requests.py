@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from qdrant_client import AsyncQdrantClient, models
 
+from ..quoting import quoted
 from ..records import Query
 from ..topology import Place
 from .qdrant_errors import About, QdrantRejected, request
@@ -23,6 +24,8 @@ from .qdrant_points import (
     wanted_payload,
     wanted_vectors,
 )
+
+_NUMBER = re.compile(r"\d{1,9}")
 
 
 class Requests:
@@ -250,7 +253,7 @@ class Requests:
     async def version(self) -> tuple[int, int]:
         async with request(self._cluster, self._timeout):
             text = (await self._client.info()).version
-        major, minor = [*re.findall(r"\d+", text), "0", "0"][:2]
+        major, minor = [*_NUMBER.findall(quoted(text)), "0", "0"][:2]
         return int(major), int(minor)
 
 

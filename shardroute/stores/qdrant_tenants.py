@@ -13,19 +13,31 @@ from .qdrant_requests import Requests
 FACET_LIMIT = 10_000
 """Tenants of a collection up to which one request names them all."""
 
+LONGEST_NAME = 255
+"""Characters of a collection's name, for Qdrant as for `topology`."""
+
 _PAGE = 1000
 
 
-async def by_collection(requests: Requests, pattern: str, collections: Collection[str]) -> AsyncIterator[str]:
-    """The tenants named in collections that fit the pattern, are among those given (if any) and hold anything."""
-    fitting = re.compile(
+def naming(pattern: str) -> re.Pattern[str]:
+    """Matches the collections that a placement's pattern names, and finds the tenant.
+
+    A pattern that has the tenant twice compares at every place where the first could end: so only names of a length
+    that is allowed (`LONGEST_NAME`) are asked.
+    """
+    return re.compile(
         re.escape(pattern)
         .replace(r"\{shard\}", r"\d+")
         .replace(r"\{tenant\}", "(?P<tenant>.+)", 1)
         .replace(r"\{tenant\}", "(?P=tenant)")
     )
+
+
+async def by_collection(requests: Requests, pattern: str, collections: Collection[str]) -> AsyncIterator[str]:
+    """The tenants named in collections that fit the pattern, are among those given (if any) and hold anything."""
+    fitting = naming(pattern)
     for name in await requests.collections():
-        fits = fitting.fullmatch(name)
+        fits = fitting.fullmatch(name) if len(name) <= LONGEST_NAME else None
         if fits and (not collections or name in collections) and await _holds_anything(requests, name):
             yield fits["tenant"]
 

@@ -135,7 +135,7 @@ MESSAGES: dict[str, tuple[str, ...]] = {
 }
 
 STRUCT = "google.protobuf.Struct"
-FIELD = re.compile(r"(?:(optional|repeated) )?(?:map<string, (\w+)>|(\w+)) (\w+) = (\d+)")
+FIELD = re.compile(r"\A(?:(optional|repeated) )?(?:map<string, (\w+)>|(\w+)) (\w+) = (\d+)")
 Field = descriptor_pb2.FieldDescriptorProto
 SCALARS = {
     "string": Field.TYPE_STRING,

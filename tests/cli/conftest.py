@@ -27,11 +27,16 @@ from shardroute.ports import Store
 from shardroute.records import Record
 from shardroute.testing.qdrant import QdrantProcess
 from shardroute.topology import Place
+from tests.support.patience import PATIENCE
 
 _CONFIG = """
 [control]
 url = "{redis}"
 namespace = "{namespace}"
+timeout = 10
+
+[router]
+deadline = {deadline}
 
 [copy]
 page = 50
@@ -40,10 +45,12 @@ rate = {rate}
 [clusters.old]
 kind = "qdrant"
 url = "{old}"
+timeout = {timeout}
 
 [clusters.new]
 kind = "qdrant"
 url = "{new}"
+timeout = {timeout}
 
 [topologies.v1]
 shards = 1
@@ -98,10 +105,16 @@ class Deployment:
     def config(self) -> Config:
         return Config.load(self.path, {})
 
-    def write(self, *, rate: float = 0, lock: float = 3, **servers: str) -> None:
+    def write(self, *, rate: float = 0, lock: float = 9, **servers: str) -> None:
         """`lock`: short, so that a test need not wait long for one that is left; a request has a third of it."""
         addresses = {**vars(self.servers), **servers}
-        settings = {"namespace": self.namespace, "rate": float(rate), "lock": float(lock)}
+        settings = {
+            "namespace": self.namespace,
+            "rate": float(rate),
+            "lock": float(lock),
+            "timeout": PATIENCE / 4,
+            "deadline": PATIENCE / 2,
+        }
         self.path.write_text(_CONFIG.format(**settings, **addresses))
 
     async def fill(self, tenant: str, count: int) -> None:
@@ -171,7 +184,7 @@ def servers() -> Iterator[Servers]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    found = started.get(timeout=30)
+    found = started.get(timeout=PATIENCE)
     try:
         if isinstance(found, BaseException):
             raise found

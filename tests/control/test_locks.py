@@ -14,6 +14,7 @@ from shardroute.control.locks import HeldLock
 from shardroute.embedded import embedded_redis
 from shardroute.errors import LockLost, MigrationError, TenantLocked
 from shardroute.timing import clock
+from tests.support.patience import NEVER, patience, until
 
 from .board import LONG, TENANT, Board
 
@@ -90,8 +91,9 @@ async def test_after_an_error_of_the_migration_the_next_one_enters_at_once(board
 
 
 async def test_a_block_is_kept_alive_beyond_the_life_of_its_lock(board: Board) -> None:
-    async with board.plane.locks.hold(TENANT, "alice", life=0.8) as held:
-        await asyncio.sleep(1.2)
+    async with board.plane.locks.hold(TENANT, "alice", life=3) as held:
+        first = held.until
+        await until(lambda: clock() > first)
         held.check()
         await board.plane.journal.open_window(TENANT, held.fence)
 
@@ -137,10 +139,10 @@ async def _lose_it(board: Board, lose: Lose) -> bool:
     """Whether the block was cancelled. Raises what the lock raises."""
     cancelled = False
     try:
-        async with board.plane.locks.hold(TENANT, "alice", life=0.4):
+        async with board.plane.locks.hold(TENANT, "alice", life=2):
             await lose(board)
             try:
-                await asyncio.sleep(30)
+                await asyncio.sleep(NEVER)
             except asyncio.CancelledError:
                 cancelled = True
                 raise
@@ -175,7 +177,7 @@ async def test_a_redis_that_is_away_for_less_than_the_life_is_survived() -> None
             server.kill()
             await asyncio.sleep(1.1)  # the first renewal finds nobody
             await server.start()
-            async with asyncio.timeout(30):
+            async with patience():
                 while held.until == first:  # noqa: ASYNC110 - the lock tells nobody
                     await asyncio.sleep(0.02)
             await plane.journal.open_window(TENANT, held.fence)

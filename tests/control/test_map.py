@@ -15,6 +15,7 @@ from shardroute.errors import ConfigError, LockLost, MapLost, MoveRefused, Shard
 from shardroute.phases import EFFECTS, HOLD_ENDS_IN, LINE, Phase
 from shardroute.rules import Journal
 from shardroute.shardmap import MissedChange, Standing
+from tests.support.patience import patience
 
 from .board import LONG, SHARD, TENANT, Board, declare
 
@@ -512,7 +513,7 @@ async def test_who_waits_for_a_change_is_told_when_it_comes(board: Board) -> Non
     waiting = asyncio.create_task(board.plane.maps.changes_after(1, wait=30))
     await asyncio.sleep(0.02)
     version = await board.move(Phase.DUAL_OLD)
-    async with asyncio.timeout(10):
+    async with patience():
         (change,) = await waiting
     assert (change.version, change.tenant, change.moving) == (version, TENANT, 1)
     assert change.standing == await board.standing()

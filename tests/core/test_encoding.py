@@ -17,6 +17,7 @@ from shardroute.shardmap import Migration
 from shardroute.topology import Placement, Topology
 from tests.support import encoders
 from tests.support.encoders import LARGE, SMALL
+from tests.support.patience import patience
 
 NAMES = "tests.support.encoders:"
 
@@ -295,7 +296,8 @@ async def test_a_failure_cancels_the_other_batches() -> None:
 
     with pytest.raises(EncoderUnavailable):
         await encoder(one_fails, encoder_batch=1).vectors(["good", "bad"])
-    await asyncio.wait_for(cancelled.wait(), 10)
+    async with patience():
+        await cancelled.wait()
 
 
 def test_an_encoder_serves_one_event_loop_after_the_other() -> None:

@@ -46,7 +46,7 @@ def test_every_pair_has_a_configuration(source: str, target: str, tmp_path: Path
     config = _configured(source, target, tmp_path)
     assert (config.clusters["old"].kind, config.clusters["new"].kind) == (source, target)
     lags = KINDS[source].lags or KINDS[target].lags
-    assert config.migration.max_hold == (2.0 + 3 * LAG if lags else 2.0)
+    assert config.migration.max_hold == (10.0 + 3 * LAG if lags else 10.0)
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)

@@ -14,6 +14,7 @@ from shardroute.demo.ledger import Attempt, Key, Look, Verb
 from shardroute.demo.progress import Progress
 from shardroute.demo.report import Report, percentiles, summed_up
 from shardroute.demo.screen import show_outcome
+from shardroute.errors import ClusterUnavailable
 
 KEY = Key("asyncio", "note-0-1")
 
@@ -53,6 +54,41 @@ def test_all_moved_and_nothing_bad_is_a_success() -> None:
 )
 def test_anything_bad_is_a_failure(bad: dict[str, object]) -> None:
     assert not replace(good(), **bad).ok  # type: ignore[arg-type]  # fields by name
+
+
+SLOW: list[dict[str, object]] = [
+    {"late_requests": 6, "reasons": {"ClusterUnavailable": 6}},
+    {"late_moves": 2, "rolled_back": 0},
+    {"tenants": 4, "out_of_time": True},
+]
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_what_took_too_long_is_told_and_is_no_failure(slow: dict[str, object]) -> None:
+    report = replace(good(), **slow)  # type: ignore[arg-type]  # fields by name
+    assert report.ok
+    console = Console(file=StringIO(), width=60)
+    show_outcome(console, report, Path("figures.json"))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO
+    assert "took too long" in shown
+    assert all(kind in shown for kind in report.reasons)
+
+
+@pytest.mark.parametrize("slow", SLOW)
+@pytest.mark.parametrize(
+    "bad",
+    [{"lost_writes": 1}, {"failed_requests": 1}, {"tenants_moved": 0}, {"reads": 0}, {"late_requests": 7}],
+)
+def test_being_slow_excuses_nothing_else(slow: dict[str, object], bad: dict[str, object]) -> None:
+    assert not replace(good(), **(slow | bad)).ok  # type: ignore[arg-type]  # fields by name
+
+
+def test_errors_of_verbs_that_may_be_tried_again_are_no_problems() -> None:
+    progress = Progress()
+    failure = {"tenant": "asyncio", "error": "BarrierTimeout", "message": "no", "retryable": True}
+    progress.moves.hear("migrate", {"errors": [failure, {**failure, "error": "Odd", "retryable": False}]})
+    assert progress.moves.late == ["BarrierTimeout"]
+    assert progress.moves.errors == ["migrate asyncio: Odd: no"]
 
 
 def test_nothing_moved_is_no_success() -> None:
@@ -105,13 +141,16 @@ def test_the_file_has_the_pair(tmp_path: Path) -> None:
 
 def test_evidence_survives_being_handed_over(tmp_path: Path) -> None:
     evidence = Evidence()
-    evidence.failed("query of asyncio", TimeoutError("late"))
+    evidence.failed("query of asyncio", ValueError("odd"))
+    evidence.failed("fetch of asyncio", ClusterUnavailable("old", "no answer within 30 s"))
     evidence.breach("email saw asyncio's")
     evidence.attempts.append(Attempt(KEY, Verb.UPSERT, 1, 0.5, None))
     evidence.looks.append(Look(KEY, 1.0, 2.0, None, None, lag=0.5))
     evidence.save(tmp_path / "evidence.json")
     assert Evidence.load(tmp_path / "evidence.json") == evidence
-    assert evidence.examples.failed == ["query of asyncio: TimeoutError: late"]
+    assert evidence.examples.failed == ["query of asyncio: ValueError: odd"]
+    assert (evidence.counts.failed, evidence.counts.late) == (1, 1)
+    assert evidence.reasons == {"ClusterUnavailable": 1}
 
 
 def test_its_table_names_every_figure_and_ends_no_line_in_blanks() -> None:

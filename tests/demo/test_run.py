@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from shardroute.demo import Plan, run_demo
+from tests.support.patience import NEVER, PATIENCE
 
 pytestmark = pytest.mark.slow
 
-SMALL = Plan(tenants=3, most=60, before=1.0, after=1.0, write_pause=0.1, read_pause=0.1, batch=2)
+SMALL = Plan(
+    tenants=3, most=60, before=1.0, after=1.0, write_pause=0.1, read_pause=0.1, batch=2, moving=NEVER
+)
 
 
 async def test_a_small_demo_moves_all_and_loses_nothing(
@@ -48,6 +51,7 @@ BRIEF = Plan(
     lag=0.4,
     batch=2,
     admins=1,
+    moving=NEVER,
 )
 PAIRS = [("qdrant", "pinecone-documents"), ("pinecone-vectors", "qdrant")]
 
@@ -86,13 +90,13 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
         while "traffic on the old cluster" not in (line := demo.stdout.readline()):
             assert line, "it ended by itself"
         os.killpg(demo.pid, signal.SIGINT)
-        assert demo.wait(timeout=40) == 130
+        assert demo.wait(timeout=PATIENCE) == 130
     _until_group_is_gone(demo.pid)
     assert list(tmp_path.iterdir()) == []
 
 
 def _until_group_is_gone(group: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             os.killpg(group, 0)

@@ -10,6 +10,7 @@ from shardroute import Record, Router
 from shardroute.admin import Admin
 from shardroute.demo.evidence import Evidence
 from shardroute.demo.lag import lags_of
+from shardroute.demo.pace import Pace
 from shardroute.demo.traffic import Latencies, Watched
 from shardroute.embedded import EmbeddedRedis
 from shardroute.phases import Side
@@ -40,7 +41,7 @@ async def test_the_stores_say_how_far_their_reads_lag(router: Router) -> None:
 async def test_a_look_has_the_lag_of_the_cluster_that_was_asked(router: Router) -> None:
     acme = router.tenant("acme")
     await acme.upsert([Record("one", [1, 0, 0, 0], {"owner": "acme"})])
-    watched = Watched(acme, (), Evidence(), Latencies(), lags_of(router))
+    watched = Watched(acme, (), Evidence(), Latencies(), lags_of(router), Pace())
     before = await watched.look(["one"])
     async with Admin.open(router.config, stores=router.stores) as admin:
         await admin.move("migrate", "acme")

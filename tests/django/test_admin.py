@@ -25,6 +25,7 @@ from shardroute.errors import Unavailable
 from shardroute.phases import Phase, Side
 from tests.cli.conftest import Deployment, record
 from tests.control.board import declare
+from tests.support.patience import patience
 
 from .conftest import Project, in_thread
 
@@ -174,7 +175,7 @@ async def test_progress_tells_the_counts_and_the_sessions_as_a_page_loaded_now_w
         await admin.move("migrate", "acme")
         version = (await admin.map()).version
     after = before
-    async with asyncio.timeout(10):
+    async with patience():
         while f"map version {version}" not in after["sessions"]:
             # The router hears of a change a moment after Redis.
             after = (await viewer(f"{LIST}progress/")).json()

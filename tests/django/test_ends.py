@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from tests.support.patience import patience
 from tests.web.deployed import Deployment, sessions, workers
 from tests.web.served import free_port
 
@@ -54,7 +55,7 @@ async def test_a_reload_and_an_interruption_of_runserver_leave_no_session(deploy
             watched.touch()
             await workers(deployed, 1, but=first)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        async with asyncio.timeout(20):
+        async with patience():
             assert await process.wait() == 0
         assert await sessions(deployed) == []
     finally:

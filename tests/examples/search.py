@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.patience import PATIENCE
 from tests.web.served import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,7 @@ class Search:
         return httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}",
             headers={"Host": f"{tenant}.localhost:{self.port}"},
-            timeout=20,
+            timeout=PATIENCE,
             trust_env=False,
         )
 
@@ -48,7 +49,7 @@ class Search:
             env={**os.environ, "SHARDROUTE_CONFIG": config},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -62,7 +63,7 @@ def running(module: str = "fastapi_search") -> Iterator[Search]:
         try:
             yield Search(port, _hint(process))
             os.killpg(process.pid, signal.SIGINT)
-            rest, _ = process.communicate(timeout=30)
+            rest, _ = process.communicate(timeout=PATIENCE)
             assert (process.returncode, rest) == (0, "")
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -74,7 +75,7 @@ def started_on_a_taken_port(module: str) -> tuple[int, str, int]:
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         port = int(somebody.getsockname()[1])
         with _started(module, port) as process:
-            said, _ = process.communicate(timeout=30)
+            said, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, said, port
 
 

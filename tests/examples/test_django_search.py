@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from tests.support.patience import PATIENCE
+
 from .search import ROOT, Search, is_nowhere, running
 
 pytestmark = pytest.mark.slow
@@ -34,7 +36,7 @@ def manage(search: Search, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "SEARCH_FOLDER": folder, "DJANGO_SETTINGS_MODULE": "django_search.settings"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -13,6 +13,7 @@ from shardroute import Config, Router
 from shardroute.admin import Admin
 from shardroute.migration import Options
 from shardroute.phases import Phase
+from tests.support.patience import PATIENCE
 
 KEY = "PINECONE_API_KEY"
 
@@ -60,14 +61,14 @@ def _config(
     topology: Mapping[str, Any],
 ) -> Config:
     raw = {
-        "control": {"url": redis_url, "namespace": namespace, "lease": 2.0, "idle_lease": 6},
-        "router": {"linger": 0.5},
+        "control": {"url": redis_url, "namespace": namespace, "timeout": 10, "lease": 5, "idle_lease": 6},
+        "router": {"linger": 0.5, "deadline": PATIENCE},
         "clusters": {"a": old["cluster"], "b": new["cluster"]},
         "topologies": {
             "v1": {**topology, "placement": {"cluster": "a", **old["placement"]}},
             "v2": {**topology, "placement": {"cluster": "b", **new["placement"]}},
         },
-        "migration": {"from": "v1", "to": "v2", "lock": 6, "barrier": 20},
+        "migration": {"from": "v1", "to": "v2", "lock": 15, "barrier": PATIENCE},
     }
     return Config.from_dict(raw, {KEY: "not a real one"})
 

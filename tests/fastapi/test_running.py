@@ -14,7 +14,9 @@ from fastapi import APIRouter, FastAPI
 from shardroute_fastapi import TenantDep, install, lifespan
 
 from shardroute import ConfigError, ControlPlaneUnavailable, Phase, Router, ShardrouteError
+from shardroute.embedded import EmbeddedRedis
 from shardroute.web import Header
+from tests.support.patience import NEVER, patience
 from tests.support.world import World, config, record
 
 from .conftest import asking
@@ -93,11 +95,19 @@ async def test_an_application_that_ends_leaves_no_session_task_or_thread(world: 
     assert threads() == alive
 
 
-async def test_a_move_waits_for_no_application_that_has_ended(world: World) -> None:
+async def test_a_move_waits_for_no_application_that_has_ended(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    leases = {"lease": NEVER, "idle_lease": NEVER}
+    async with World.made(redis_server.url, namespace, control=leases) as world:
+        await _moved_after_an_end(world)
+
+
+async def _moved_after_an_end(world: World) -> None:
     app = FastAPI(lifespan=lifespan(world.router))
     async with asking(app):
         await app.state.shardroute.tenant("acme").upsert([record("1")])
-    async with world.admin() as admin, asyncio.timeout(world.config.control.lease):
+    async with world.admin() as admin, patience():
         assert (await admin.move("migrate", "acme")).phase is Phase.DUAL_NEW
 
 

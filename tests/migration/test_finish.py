@@ -9,6 +9,7 @@ import pytest
 from shardroute.errors import MigrationError, PreflightFailed, VerbRefused
 from shardroute.migration import Options
 from shardroute.phases import Phase, Side
+from tests.support.patience import PATIENCE
 from tests.support.traffic import Traffic
 from tests.support.world import World, record
 
@@ -92,7 +93,7 @@ async def test_a_hold_of_the_default_that_nobody_ends_is_ended_by_a_writer(world
         maps, standing = world.plane.maps, router.map.standing("", 0)
         async with world.plane.locks.hold("*0", "somebody", life=30) as lock:
             await maps.move_default(0, standing, Phase.HOLD_OLD, fence=lock.fence, max_hold=0.2)
-        await router.tenant("anyone").upsert([record("a")], timeout=20)
+        await router.tenant("anyone").upsert([record("a")], timeout=PATIENCE)
         assert router.tenant("anyone").phase is Phase.OLD
     assert "a" in await world.content("anyone", Side.OLD)
 

@@ -23,6 +23,7 @@ from shardroute.stores.qdrant import QdrantStore
 from shardroute.testing.qdrant import QdrantServer
 from tests.migration.killer import ALL_STEPS
 from tests.support.files import write_config
+from tests.support.patience import PATIENCE
 from tests.support.world import record, same
 
 RECORDS = 45
@@ -87,13 +88,12 @@ async def finish(admin: Admin, verb: str, tenant: str) -> None:
 async def write_meanwhile(router: Router, tenant: str) -> None:
     """Wherever the tenant was left: writes are answered, a hold that nobody ends included (rule 11)."""
     handle = router.tenant(tenant)
-    await handle.upsert([record("meanwhile", 1), record("r0003", 99)], timeout=20)
-    await handle.delete(["r0004"], timeout=20)
-    await handle.update("r0005", metadata={"touched": True}, timeout=20)
+    await handle.upsert([record("meanwhile", 1), record("r0003", 99)], timeout=PATIENCE)
+    await handle.delete(["r0004"], timeout=PATIENCE)
+    await handle.update("r0005", metadata={"touched": True}, timeout=PATIENCE)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("verb", "end"), [("migrate", Phase.DUAL_NEW), ("rollback", Phase.DUAL_OLD)])
 async def test_a_verb_killed_after_any_step_can_be_finished_and_both_sides_are_equal(
     verb: str, end: Phase, redis_server: EmbeddedRedis, namespace: str, tmp_path: Path

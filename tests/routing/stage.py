@@ -15,10 +15,11 @@ from shardroute.phases import Side
 from shardroute.stores.memory import MemoryStore
 from tests.control.board import TENANT, Board
 from tests.support.flaky import FlakyStore
+from tests.support.patience import NEVER
+from tests.support.patience import until as until  # what most of these tests do with a stage
 from tests.support.world import World, same
 
-PATIENCE = 30.0  # seconds until a test gives up
-CALM: dict[str, Any] = {"lease": 45, "idle_lease": 45}
+CALM: dict[str, Any] = {"lease": NEVER, "idle_lease": NEVER}
 """No heartbeat falls due within a test: what happens was pushed."""
 BRISK: dict[str, Any] = {"lease": 1.5, "idle_lease": 1.5, "timeout": 0.5}
 
@@ -73,16 +74,6 @@ async def staged(redis_url: str, namespace: str, **sections: Mapping[str, Any]) 
     async with World.made(redis_url, namespace, **sections) as world:
         world.old, world.new = old, new = GatedStore("a"), GatedStore("b")
         yield Stage(world, Board(world.plane), old, new)
-
-
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
-    """Returns when it is so."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            answer = condition()
-            if answer if isinstance(answer, bool) else await answer:
-                return
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from shardroute.migration import Options
 from shardroute.phases import Phase, Side
 from tests.support import encoders
 from tests.support.encoders import LARGE, SMALL, hashed, is_large, is_small
+from tests.support.patience import patience
 from tests.support.world import World, config, record
 
 from .stage import until
@@ -213,7 +214,7 @@ async def test_both_sides_encode_at_the_same_time(redis_server: EmbeddedRedis, n
     met = asyncio.Barrier(2)
 
     async def waits(texts: list[str]) -> list[list[float]]:
-        async with asyncio.timeout(10):
+        async with patience():
             await met.wait()
         return [[1.0, 2.0] for _ in texts]
 

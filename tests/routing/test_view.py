@@ -15,6 +15,7 @@ from shardroute.rules import Acknowledgement, Lease
 from shardroute.shardmap import MapChange, Migration, ShardMap, Standing
 from shardroute.topology import Placement, Topology
 from shardroute.view import Flight, View
+from tests.support.patience import patience
 
 MIGRATION = Migration(
     Topology("v1", 1, Placement("a", "docs"), 4),
@@ -259,5 +260,5 @@ async def test_who_waits_for_a_change_is_woken(event: str) -> None:
         view.fail(MapLost("gone"))
     else:
         getattr(view, event)()
-    async with asyncio.timeout(10):
+    async with patience():
         await waiting

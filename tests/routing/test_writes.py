@@ -29,6 +29,7 @@ from shardroute.topology import Place
 from shardroute.view import View
 from tests.control.board import TENANT, declare
 from tests.support.flaky import Faults
+from tests.support.patience import patience
 from tests.support.world import record
 
 from .stage import BRISK, CALM, Stage, deaf, staged, until
@@ -321,7 +322,7 @@ async def test_a_hold_that_nobody_ends_is_ended_by_who_waits_in_it(
         stage.world.routers(2) as routers,
     ):
         await stage.board.walk(held, max_hold=0.3)
-        async with asyncio.timeout(20):
+        async with patience():
             await asyncio.gather(
                 *(router.tenant(TENANT).upsert([record(router.session)], timeout=20) for router in routers)
             )

@@ -11,13 +11,17 @@ import sys
 from dataclasses import asdict
 
 from shardroute import Router
+from tests.support.patience import until
 from tests.support.traffic import Traffic
+
+ENOUGH = 20  # acknowledged writes
 
 
 async def main(path: str, tenant: str) -> None:
     async with Router.from_config(path) as router:
         traffic = Traffic([router.tenant(tenant)], writers=4, process=7)
         async with traffic.flowing() as ledger:
+            await until(lambda: ledger.acknowledged > ENOUGH)
             print("writing", flush=True)  # noqa: T201 - what the test waits for
             await asyncio.to_thread(sys.stdin.read)
     print(  # noqa: T201 - the answer to the test

@@ -28,6 +28,7 @@ from shardroute.stores.qdrant import QdrantStore
 from shardroute.testing.pinecone import IndexSpec, PineconeServer
 from shardroute.testing.qdrant import QdrantServer
 from shardroute.topology import IdScheme, Place, Placement, Tenancy, TenancyKind, Topology
+from tests.support.patience import PATIENCE
 
 from ..support.qdrant_floats import kept
 from .generated import Universe
@@ -218,7 +219,7 @@ def _served(make: Callable[[], QdrantServer] | Callable[[], PineconeServer]) -> 
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    yield started.get(timeout=60)
+    yield started.get(timeout=PATIENCE)
     stop.set()
     thread.join()
 
@@ -237,12 +238,14 @@ async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
                 yield opened
         case "qdrant-rest":
             url = request.getfixturevalue("qdrant_url")
-            async for opened in _opened(setup, QdrantStore.connect("test", url=url)):
+            async for opened in _opened(setup, QdrantStore.connect("test", url=url, timeout=PATIENCE)):
                 yield opened
         case "qdrant-grpc":
             async with grpc_server() as port:
                 url = f"http://127.0.0.1:{port}"
-                store = QdrantStore.connect("test", url=url, prefer_grpc=True, grpc_port=port)
+                store = QdrantStore.connect(
+                    "test", url=url, prefer_grpc=True, grpc_port=port, timeout=PATIENCE
+                )
                 async for opened in _opened(setup, store):
                     yield opened
         case "pinecone-vectors" | "pinecone-documents":
@@ -250,7 +253,9 @@ async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             kind = PineconeVectorsStore if setup.backend == "pinecone-vectors" else PineconeDocumentsStore
             opened = Case(
                 setup,
-                kind.connect("test", api_key="any", control_host=url, lag=0.0, rate=UNHURRIED),
+                kind.connect(
+                    "test", api_key="any", control_host=url, lag=0.0, rate=UNHURRIED, timeout=PATIENCE
+                ),
                 url,
             )
             yield opened

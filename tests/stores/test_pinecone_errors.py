@@ -79,7 +79,7 @@ async def test_nothing_is_asked_twice_by_the_sdk_itself() -> None:
 async def test_the_delay_that_was_asked_for_is_passed_on_and_kept() -> None:
     limited = JSONResponse({"message": "slowly"}, 429, {"retry-after": "60"})
     async with answering(lambda body: limited) as (url, asked):
-        store = connected(url, timeout=1.0)
+        store = connected(url, timeout=10.0)
         for _ in range(3):
             with pytest.raises(RateLimited) as caught:
                 await store.upsert(place(), ANY)

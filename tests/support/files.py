@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .patience import PATIENCE
 from .world import DIMENSION
 
 _TOML = """
 [control]
 url = "{redis}"
 namespace = "{namespace}"
+timeout = 10
 lease = {lease}
 idle_lease = {idle_lease}
 
 [router]
 linger = 0.1
+deadline = {patience}
 
 [copy]
 page = 20
@@ -41,6 +44,7 @@ placement = {{ cluster = "b", collection = "docs" }}
 from = "v1"
 to = "v2"
 lock = {lock}
+barrier = {patience}
 max_hold = {max_hold}
 """
 
@@ -54,8 +58,8 @@ def write_config(
     new: str,
     lease: float = 1.5,
     idle_lease: float = 5,
-    max_hold: float = 0.5,
-    lock: float = 1.2,
+    max_hold: float = 3,
+    lock: float = 6,
 ) -> Path:
     """Two Qdrant clusters by URL; short leases, short holds, small pages."""
     path = folder / "shardroute.toml"
@@ -70,6 +74,7 @@ def write_config(
             max_hold=max_hold,
             lock=lock,
             dimension=DIMENSION,
+            patience=PATIENCE,
         )
     )
     return path

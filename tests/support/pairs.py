@@ -17,12 +17,13 @@ from shardroute.records import Record, SparseVector
 from shardroute.testing.pinecone import IndexSpec, Lag, PineconeServer
 from shardroute.testing.qdrant import QdrantServer
 
+from .patience import PATIENCE
 from .world import DIMENSION
 
 LAG = Lag(search=0.5, fetch=0.7)
 SURELY = 0.9
 """Seconds that the stores are told to wait where Pinecone tells no position."""
-MAX_HOLD = 4.0
+MAX_HOLD = 8.0
 KEY = "PINECONE_API_KEY"
 
 
@@ -187,13 +188,13 @@ class Pair:
 def _config(redis_url: str, namespace: str, old: Served, new: Served, *, sparse: bool) -> Config:
     topology = {"dimension": DIMENSION, "metric": "dot" if sparse else "cosine"}
     raw = {
-        "control": {"url": redis_url, "namespace": namespace, "lease": 2.0, "idle_lease": 6},
-        "router": {"linger": 0.5, "deadline": 15},
+        "control": {"url": redis_url, "namespace": namespace, "timeout": 10, "lease": 5, "idle_lease": 6},
+        "router": {"linger": 0.5, "deadline": PATIENCE},
         "clusters": {"a": old.cluster, "b": new.cluster},
         "topologies": {
             "v1": {**topology, "placement": {"cluster": "a", **old.placement}},
             "v2": {**topology, "placement": {"cluster": "b", **new.placement}},
         },
-        "migration": {"from": "v1", "to": "v2", "lock": 6, "barrier": 20, "max_hold": MAX_HOLD},
+        "migration": {"from": "v1", "to": "v2", "lock": 15, "barrier": PATIENCE, "max_hold": MAX_HOLD},
     }
     return Config.from_dict(raw, {KEY: "not a real one"})

@@ -17,15 +17,19 @@ from shardroute.records import Record
 from shardroute.stores.memory import MemoryStore
 
 from .flaky import FlakyStore
+from .patience import PATIENCE
 
 DIMENSION = 4
 
 
 def config(redis_url: str, namespace: str, **sections: Mapping[str, Any]) -> Config:
-    """Two clusters in memory, one shard before and three after; sections override keys."""
+    """Two clusters in memory, one shard before and three after; sections override keys.
+
+    Leases and locks are what a busy machine needs: a test about their length sets its own.
+    """
     raw: dict[str, dict[str, Any]] = {
-        "control": {"url": redis_url, "namespace": namespace, "lease": 1.8, "idle_lease": 6},
-        "router": {"linger": 0.3, "deadline": 10},
+        "control": {"url": redis_url, "namespace": namespace, "timeout": 10, "lease": 5, "idle_lease": 6},
+        "router": {"linger": 0.3, "deadline": PATIENCE},
         "copy": {"page": 20},
         "clusters": {"a": {"kind": "memory"}, "b": {"kind": "memory"}},
         "topologies": {
@@ -36,7 +40,7 @@ def config(redis_url: str, namespace: str, **sections: Mapping[str, Any]) -> Con
                 "placement": {"cluster": "b", "collection": "docs_{shard}"},
             },
         },
-        "migration": {"from": "v1", "to": "v2", "lock": 3, "barrier": 20},
+        "migration": {"from": "v1", "to": "v2", "lock": 9, "barrier": PATIENCE},
     }
     for name, section in sections.items():
         raw[name] = {**raw.get(name, {}), **section}

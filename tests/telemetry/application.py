@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from shardroute import telemetry as names
 from shardroute.migration import Options
+from shardroute.phases import Phase
+from tests.support.patience import patience, until
 from tests.support.world import World, record
 
 GUIDE = Path(__file__).parents[2] / "docs" / "tracing.md"
@@ -36,7 +38,7 @@ class Comparisons(SpanProcessor):
         self.ended += span.name == names.COMPARE
 
     async def reach(self, number: int) -> None:
-        async with asyncio.timeout(30):
+        async with patience():
             while self.ended < number:  # noqa: ASYNC110 - it is another thread's matter in an application
                 await asyncio.sleep(0.01)
 
@@ -51,7 +53,7 @@ async def main(redis: str, namespace: str) -> None:
         await acme.upsert([record("a")])
         async with world.admin() as admin:
             await admin.move("migrate", "acme", Options(empty=True))
-        await asyncio.sleep(0.05)  # until the router has heard of it
+        await until(lambda: acme.phase is Phase.DUAL_NEW)
         await acme.upsert([record("b")])
         await acme.query(VECTOR)
         await comparisons.reach(1)

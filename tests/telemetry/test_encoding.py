@@ -44,7 +44,7 @@ async def test_encoding_is_a_child_of_the_request_that_it_is_for(
     world: World, spans: InMemorySpanExporter
 ) -> None:
     async with world.router() as router:
-        await dual(world)
+        await dual(world, router)
         spans.clear()
         await router.tenant("acme").upsert([note("a"), note("b")])
     requests = {attributes(span)[names.PATH]: span.context for span in named(spans, "upsert")}
@@ -64,7 +64,7 @@ async def test_no_span_holds_any_of_the_text_even_when_an_encoder_quotes_it(
     async with world.router() as router, world.admin() as admin:
         acme = router.tenant("acme")
         await acme.upsert([note("a")])
-        await dual(world)
+        await dual(world, router)
         await acme.update("a", metadata={"text": f"{SECRET}!"})
         await acme.query(text=SECRET)
         with encoders.large.away():

@@ -17,6 +17,7 @@ from shardroute.embedded import EmbeddedRedis
 from tests.cli.conftest import Deployment
 from tests.cli.conftest import deployment as deployment  # fixtures
 from tests.cli.conftest import servers as servers
+from tests.support.patience import patience
 
 from .receiver import Receiver, Sent
 
@@ -173,7 +174,7 @@ async def test_what_was_done_until_ctrl_c_is_delivered(deployment: Deployment, r
     while b"copy 0 of 400" not in await process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(20):
+    async with patience():
         _, err = await process.communicate()
     assert process.returncode == 130, err.decode()
     verb = one(receiver.named("shardroute.migrate"))

@@ -25,6 +25,7 @@ from shardroute.admin import Admin
 from shardroute.embedded import EmbeddedRedis
 from shardroute.errors import ClusterRejected, ShardrouteError
 from shardroute.migration import Options
+from shardroute.phases import Phase
 from shardroute.ports import Store
 from shardroute.stores.memory import MemoryStore
 from shardroute.stores.qdrant import QdrantStore
@@ -33,6 +34,7 @@ from shardroute.topology import Topology
 from tests.support import encoders
 from tests.support.encoders import LARGE, SMALL
 from tests.support.flaky import Faults, FlakyStore
+from tests.support.patience import until
 from tests.support.world import World
 
 from .receiver import Receiver
@@ -168,7 +170,7 @@ async def test_no_span_and_no_metric_holds_anything_of_the_data(
         await every_operation(router)
         await _failing_in_turn(router, old, new)
         await admin.move("migrate", "acme", Options())
-        await asyncio.sleep(0.05)  # until the router has heard of it
+        await until(lambda: router.tenant("acme").phase is Phase.DUAL_NEW)
         await every_operation(router)
         await _failing_in_turn(router, old, new)
         await _a_difference_is_found(made, old, admin)

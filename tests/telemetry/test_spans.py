@@ -12,11 +12,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from shardroute import ClusterUnavailable
+from shardroute import ClusterUnavailable, Router
 from shardroute import telemetry as names
 from shardroute.embedded import embedded_redis
 from shardroute.migration import Options, Silent
+from shardroute.phases import Phase
 from tests.support.flaky import Faults
+from tests.support.patience import patience, until
 from tests.support.world import World, record
 
 _EXPORTER = InMemorySpanExporter()
@@ -46,9 +48,11 @@ def parents(spans: Sequence[ReadableSpan]) -> set[int | None]:
     return {span.parent.span_id if span.parent else None for span in spans}
 
 
-async def dual(world: World) -> None:
+async def dual(world: World, router: Router) -> None:
+    """Moves the tenant; returns when the router has heard of it."""
     async with world.admin() as admin:
         await admin.move("migrate", "acme", Options(empty=True))
+    await until(lambda: router.tenant("acme").phase is Phase.DUAL_NEW)
 
 
 async def test_a_request_to_one_cluster_is_one_client_span(world: World, spans: InMemorySpanExporter) -> None:
@@ -78,8 +82,7 @@ async def test_a_dual_write_is_a_root_with_two_siblings_of_one_name(
 ) -> None:
     async with world.router() as router:
         await router.tenant("acme").upsert([record("a")])
-        await dual(world)
-        await asyncio.sleep(0.05)
+        await dual(world, router)
         spans.clear()
         await router.tenant("acme").upsert([record("b")])
     (root,) = named(spans, "shardroute.upsert")
@@ -100,8 +103,7 @@ async def test_a_failed_secondary_shows_on_its_span_and_as_debt_on_the_root(
     world: World, spans: InMemorySpanExporter
 ) -> None:
     async with world.router() as router:
-        await dual(world)
-        await asyncio.sleep(0.05)
+        await dual(world, router)
         spans.clear()
         world.old.faults = Faults(refused=1.0)
         await router.tenant("acme").upsert([record("b")])
@@ -150,7 +152,7 @@ async def test_a_migration_is_a_trace_whose_pages_are_roots_linked_to_it(
 ) -> None:
     async with world.router() as router:
         await router.tenant("acme").upsert(record(f"r{number}", number) for number in range(50))
-        await dual(world)
+        await dual(world, router)
     (verb,) = named(spans, "shardroute.migrate")
     (stage,) = named(spans, "shardroute.copy")
     pages = named(spans, "shardroute.copy.page")
@@ -167,8 +169,7 @@ async def test_no_span_holds_a_vector_or_a_metadata_value(world: World, spans: I
     async with world.router() as router:
         acme = router.tenant("acme")
         await acme.upsert([record("a", 1, note=secret)])
-        await dual(world)
-        await asyncio.sleep(0.05)
+        await dual(world, router)
         await acme.upsert([record("b", 2, note=secret)])
         await acme.query([0.12345, 2, 3, 4], filter={"note": secret})
         await acme.update("a", metadata={"note": f"{secret}!"})
@@ -184,7 +185,7 @@ async def test_no_span_holds_a_vector_or_a_metadata_value(world: World, spans: I
 async def test_a_read_by_a_lapsed_lease_is_marked_stale(spans: InMemorySpanExporter) -> None:
     async with embedded_redis() as server, World.made(server.url, "stale") as world, world.router() as router:
         server.kill()
-        async with asyncio.timeout(30):
+        async with patience():
             while router.ready:  # noqa: ASYNC110 - the lease is time, nothing announces its end
                 await asyncio.sleep(0.05)
         spans.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from shardroute.trace_file import TraceFileExporter, spans_of
 from tests.cli.conftest import Deployment, record
 from tests.cli.conftest import deployment as deployment  # fixtures
 from tests.cli.conftest import servers as servers
+from tests.support.patience import patience
 
 from .application import GUIDE
 
@@ -185,7 +185,7 @@ async def test_the_script_writes_it_after_ctrl_c(deployment: Deployment) -> None
     while b"copy 0 of 400" not in await process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(20):
+    async with patience():
         await process.communicate()
     assert process.returncode == 130
     assert failure(deployment.folder / "t.json") == "CancelledError"

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from shardroute.embedded import embedded_redis
+from tests.support.patience import patience
 
 STARTS_ONE = """
 import asyncio
 from shardroute.embedded import embedded_redis
+from tests.support.patience import patience
 
 async def main():
     async with embedded_redis() as server:
@@ -36,7 +38,7 @@ async def test_it_ends_when_its_process_does_however_that_ends(number: signal.Si
     port = int(await process.stdout.readline())
     os.kill(process.pid, number)
     await process.wait()
-    async with asyncio.timeout(20):
+    async with patience():
         while await answers(port):  # noqa: ASYNC110 - another process ends
             await asyncio.sleep(0.02)
 

@@ -14,6 +14,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from shardroute.testing.faults import Faults, TokenBucket
 from shardroute.testing.qdrant import QdrantServer
+from tests.support.patience import patience
 
 COLLECTIONS = {"docs": m.VectorParams(size=2, distance=m.Distance.DOT)}
 POINTS = [m.PointStruct(id=1, vector=[1.0, 2.0])]
@@ -42,7 +43,7 @@ async def test_latency_and_jitter_delay_every_answer(server: QdrantServer, clien
     server.faults.jitter = 0.01
     began = time.perf_counter()
     await client.count("docs")
-    assert 0.05 <= time.perf_counter() - began < 1
+    assert time.perf_counter() - began >= 0.05
 
 
 async def test_an_error_is_answered_in_qdrants_form(server: QdrantServer, client: AsyncQdrantClient) -> None:
@@ -128,9 +129,8 @@ async def test_a_hanging_request_does_not_hold_up_the_end() -> None:
         server.faults.hang = True
         waiting = asyncio.create_task(client.get("/collections"))
         await asyncio.sleep(0.05)
-        began = time.perf_counter()
-        await server.__aexit__(None, None, None)
-        assert time.perf_counter() - began < 1
+        async with patience():
+            await server.__aexit__(None, None, None)
         with pytest.raises(httpx.TransportError):
             await waiting
 

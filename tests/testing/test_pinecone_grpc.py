@@ -26,6 +26,7 @@ from pinecone.grpc import GrpcIndex
 from shardroute.testing._pinecone_grpc import METHODS
 from shardroute.testing._pinecone_proto import CLASSES
 from shardroute.testing.pinecone import Lag, PineconeProcess, PineconeServer
+from tests.support.patience import patience
 from tests.testing.pinecones import INDEXES, KEY, client, queried, served, vector
 
 T = TypeVar("T")
@@ -338,7 +339,7 @@ async def test_a_request_whose_sender_gave_up_is_carried_out_all_the_same(server
         await using(server, lambda index: index.upsert(vectors=[vector("1")], namespace="a"), timeout=0.1)
     assert await using(server, found) == []
     server.faults.clear()
-    async with asyncio.timeout(10):
+    async with patience():
         while await using(server, found) != ["1"]:
             pass
 

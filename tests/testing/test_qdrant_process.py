@@ -12,6 +12,7 @@ from qdrant_client import models as m
 
 from shardroute.testing.qdrant import QdrantProcess, QdrantServer
 from shardroute.testing.serving import ChildServer
+from tests.support.patience import patience
 
 VECTORS = m.VectorParams(size=2, distance=m.Distance.COSINE)
 
@@ -69,6 +70,7 @@ async def test_it_ends_cleanly_with_a_signal(number: signal.Signals) -> None:
 STARTER = """
 import asyncio
 from shardroute.testing.qdrant import QdrantProcess
+from tests.support.patience import patience
 
 async def main():
     async with QdrantProcess() as process:
@@ -87,7 +89,7 @@ async def test_it_ends_when_the_process_that_started_it_is_killed() -> None:
     url = (await starter.stdout.readline()).decode().strip()
     starter.kill()
     await starter.communicate()
-    async with asyncio.timeout(5), httpx.AsyncClient(base_url=url) as client:
+    async with patience(), httpx.AsyncClient(base_url=url) as client:
         while await answers(client):  # noqa: ASYNC110 - nothing tells of the end of a grandchild
             await asyncio.sleep(0.02)
 

@@ -15,6 +15,7 @@ from shardroute.phases import Phase, Side
 from tests.cli.conftest import Deployment
 from tests.cli.conftest import deployment as deployment  # fixtures
 from tests.cli.conftest import servers as servers
+from tests.support.patience import patience
 
 __all__ = [
     "LOCK",
@@ -31,7 +32,6 @@ __all__ = [
 LOCK = 30.0
 """Seconds, as by default: servers under load make everything slow, and a request of the script has a third of it."""
 
-_PATIENCE = 90.0  # seconds: several Pythons may be starting at once
 _LOOK = 0.05  # seconds between two looks at what is in Redis
 
 
@@ -60,7 +60,7 @@ async def sessions_when(
     """The sessions as soon as they fit. Raises TimeoutError."""
     plane = ControlPlane.open(deployment.config.control)
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with patience():
             while not fits(found := await plane.sessions.all()):  # noqa: ASYNC110 - it is in Redis
                 await asyncio.sleep(_LOOK)
             return found
@@ -73,7 +73,7 @@ async def phase_reached(deployment: Deployment, tenant: str, phase: Phase) -> No
     config = deployment.config
     plane = ControlPlane.open(config.control)
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with patience():
             while config.route.standing(await plane.map_for(config), tenant).phase is not phase:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(_LOOK)
     finally:

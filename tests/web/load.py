@@ -27,11 +27,12 @@ import numpy as np
 
 from shardroute import Config, Record, Router
 from shardroute.demo.ledger import Attempt, Key, Look, Verb, judge
+from tests.support.patience import PATIENCE, patience
 
 _Answer = TypeVar("_Answer")
 
-DEADLINE = 15.0
-"""Seconds after which a client gives up by itself: longer than a router lets a write wait."""
+DEADLINE = PATIENCE
+"""Seconds after which a client gives up by itself: longer than a router lets a write wait (`tests.cli.conftest`)."""
 
 _LAST = 0.1
 """Share of requests that are the last of their connection: uvicorn, when it is to end, may wait for one that came at
@@ -136,7 +137,7 @@ class Load:
     async def answers(self, more: int) -> None:
         """Returns when so many more requests have been answered: something is awaited *under load*. Or TimeoutError."""
         wanted = self.seen.answered + more
-        async with asyncio.timeout(DEADLINE * 4):
+        async with patience():
             while self.seen.answered < wanted:
                 self._progress.clear()
                 await self._progress.wait()

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import httpx
 
-_START = 90.0  # seconds: several Pythons may be starting at once
-_END = 30.0
+from tests.support.patience import PATIENCE
+
+_START = PATIENCE  # several Pythons may be starting at once
+_END = PATIENCE
 _LOOK = 0.05  # seconds between two looks at something outside of this process
 _ROOT = Path(__file__).parents[2]
 _UNCLEAN = re.compile(
@@ -31,7 +33,7 @@ def uvicorn(application: str, *, workers: int = 2) -> list[str]:
         *(sys.executable, "-m", "uvicorn", application, "--host", "127.0.0.1", "--port", "{port}"),
         *("--workers", str(workers), "--no-access-log"),
         *("--timeout-worker-healthcheck", str(int(_START))),  # its 5 s are few on a busy machine
-        *("--timeout-graceful-shutdown", "20"),
+        *("--timeout-graceful-shutdown", str(int(_END / 2))),
     ]
 
 
