@@ -106,7 +106,12 @@ class Tenant:
         if self._encoding is not None:
             await self._upsert_encoded(self._encoding, unique, timeout)
             return
-        for batch in _batches(unique, self._largest("upsert_records")):
+        route = self._route()
+        largest = route.largest("upsert_records")
+        if 0 < len(unique) <= largest:  # nearly always, so without the detour
+            await self._writer.write(self._sides, route, Upsert(unique), timeout)
+            return
+        for batch in _batches(unique, largest):
             await self._write(Upsert(batch), timeout)
 
     async def _upsert_encoded(
