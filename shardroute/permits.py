@@ -1,4 +1,4 @@
-"""Requests that may be sent only while something still holds, such as a migrator's lock (rule 12).
+"""Requests that may be sent only while something still holds: a router's lease (rule 4), a migrator's lock (rule 12).
 
 The question is asked as late as a client allows. The clients of HTTP here send all of a request but its last byte,
 ask, and send that byte (`stores/last_byte.py`): no server acts on a request whose body is not whole. So a process that
@@ -15,9 +15,13 @@ from contextvars import ContextVar
 class Permit:
     """What the requests of one attempt to write need, and whether any of them can have left."""
 
-    def __init__(self, ask: Callable[[], Awaitable[None]]) -> None:
-        """`ask` returns while the request may be sent, and raises an error of ours once it may not."""
+    def __init__(self, ask: Callable[[], Awaitable[None]], *, in_one_piece: int = 0) -> None:
+        """`ask` returns while the request may be sent, and raises an error of ours once it may not.
+
+        `in_one_piece`: bytes of a body that the system takes at once, so that nothing can come between.
+        """
         self._ask = ask
+        self.in_one_piece = in_one_piece
         self._left = 0
         self.asks_late = False
 
@@ -39,14 +43,20 @@ class Permit:
 _permit: ContextVar[Permit | None] = ContextVar("shardroute_permit", default=None)
 
 
+require = _permit.set
+"""From here on, requests of stores need the permit, until `no_longer_require` is given what this answers."""
+
+no_longer_require = _permit.reset
+
+
 @contextmanager
 def needing(permit: Permit) -> Iterator[None]:
     """Inside, requests of stores need the permit."""
-    token = _permit.set(permit)
+    token = require(permit)
     try:
         yield
     finally:
-        _permit.reset(token)
+        no_longer_require(token)
 
 
 def needed() -> Permit | None:

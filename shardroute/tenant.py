@@ -106,7 +106,12 @@ class Tenant:
         if self._encoding is not None:
             await self._upsert_encoded(self._encoding, unique, timeout)
             return
-        for batch in _batches(unique, self._largest("upsert_records")):
+        route = self._route()
+        largest = route.largest("upsert_records")
+        if 0 < len(unique) <= largest:  # nearly always, so without the detour
+            await self._writer.write(self._sides, route, Upsert(unique), timeout)
+            return
+        for batch in _batches(unique, largest):
             await self._write(Upsert(batch), timeout)
 
     async def _upsert_encoded(
@@ -354,7 +359,7 @@ class Tenant:
 
 
 def _by_id(records: Iterable[Record]) -> dict[str, Record]:
-    if not isinstance(records, Iterable):
+    if not hasattr(records, "__iter__"):  # at a tenth of what `isinstance(…, Iterable)` costs
         raise InvalidInput(f"upsert takes several Records, not one {type(records).__name__}")
     found: dict[str, Record] = {}
     for record in records:

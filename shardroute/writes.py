@@ -24,6 +24,7 @@ from .errors import (
     for_log,
 )
 from .operations import Operation
+from .permits import Permit, needing, no_longer_require, require
 from .routing import Route, Sides, Target
 from .rules import Verdict, crossed, leaves_debt, verdict
 from .spans import both_paths, request
@@ -33,6 +34,7 @@ from .view import Flight, View
 log = logging.getLogger(__name__)
 
 _PAUSE = 0.05  # seconds between attempts when Redis is away
+_ONE_PIECE = 16 * 1024  # bytes of a body that any system takes at once on a fresh connection
 _DRAIN_POLL = 0.005  # seconds between looks at the last writes
 
 
@@ -55,6 +57,7 @@ class Writer:
         self._admission = Admission(plane, view, max_hold=max_hold)
         self._numbers = count(1)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._permit = Permit(self._may_send, in_one_piece=_ONE_PIECE)
 
     async def write(
         self, sides: Sides, route: Route, operation: Operation, timeout: float | None = None
@@ -151,17 +154,20 @@ class Writer:
         generation = view.lease.generation
         task = asyncio.current_task()
         flight = view.enter(route.in_flight, (task,) if task else ())
+        permit = require(self._permit)
         try:
             await request(
                 operation.name, "primary", route, route.primary, operation.apply(route.primary), extra
             )
         except BaseException as error:
+            no_longer_require(permit)
             self._ended(flight, may_still_land=may_land(error))
             # Our own cancellation of the caller's task is taken back; one of the caller's own goes on.
             ours = flight.cancelling is not None and task is not None and task.uncancel() <= flight.cancelling
             if ours and isinstance(error, asyncio.CancelledError):
                 raise self._told(route, error) from error
             raise
+        no_longer_require(permit)
         view.leave(flight)
         if flight.cancelling is not None and task is not None:
             task.uncancel()
@@ -177,6 +183,13 @@ class Writer:
             "may have taken effect, or may still do so.",
             retry_after=1.0,
         )
+
+    async def _may_send(self) -> None:
+        """Before the last byte of a large request: the process may have been stopped since the first (rule 4)."""
+        if not self._view.writable:
+            raise OutcomeUnknown(
+                "the lease of this process ended while it sent a large request", retry_after=1.0
+            )
 
     def _ended(self, flight: Flight, *, may_still_land: bool) -> None:
         """A request that may still land holds up the drain (rule 3) until it no longer can."""
@@ -236,10 +249,11 @@ class Writer:
         self, route: Route, secondary: Target, operation: Operation, flight: Flight
     ) -> tuple[BaseException | None, BaseException | None]:
         """Rule 5: both at the same time; a failure of one does not stop the other."""
-        flight.requests = requests = [
-            self._own(request(operation.name, role, route, target, operation.apply(target)))
-            for role, target in (("primary", route.primary), ("secondary", secondary))
-        ]
+        with needing(self._permit):
+            flight.requests = requests = [
+                self._own(request(operation.name, role, route, target, operation.apply(target)))
+                for role, target in (("primary", route.primary), ("secondary", secondary))
+            ]
         await asyncio.wait(requests)
         flight.requests = ()
         first, second = map(_failure, requests)
@@ -316,7 +330,7 @@ def may_land(failure: BaseException | None) -> bool:
     """Whether a request that failed so may still take effect: it was cut off, or nobody answered."""
     if isinstance(failure, ClusterUnavailable):
         return failure.may_land
-    return isinstance(failure, asyncio.CancelledError)
+    return isinstance(failure, asyncio.CancelledError | OutcomeUnknown)
 
 
 def _failure(request: asyncio.Task[Any]) -> BaseException | None:

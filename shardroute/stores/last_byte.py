@@ -1,4 +1,4 @@
-"""The last byte of a request is kept back until the request's permit was asked (rule 12).
+"""The last byte of a request is kept back until the request's permit was asked (rules 4 and 12).
 
 A request may be far larger than what the system takes of it at once. A process that is stopped in between goes on to
 send the rest when it continues, before any timer of its own can end the request. All but the last byte may leave like
@@ -48,7 +48,7 @@ async def keep_back(request: httpx.Request) -> None:
         return
     permit.will_ask()
     body = await request.aread()
-    if body:
+    if len(body) > permit.in_one_piece:
         request.stream = _KeptBack(body, permit)
     else:
         await permit.ask()
