@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -14,9 +17,10 @@ from .aimed import MIGRATOR, ROUTER, SEND, Aim, found
 from .judge import judged, marks
 from .one import FINE, run
 from .record import Log, operations
-from .schedule import KINDS, Schedule, Verb, drawn
+from .schedule import KINDS, Fault, Schedule, Verb, drawn
 from .settings import TENANTS
-from .troubles import MAKERS
+from .troubles import MAKERS, suffer
+from .world import World
 
 SECONDS = 6.0
 
@@ -196,3 +200,29 @@ def test_a_trouble_that_is_drawn_lasts_no_longer_than_it_may() -> None:
             if hangs or fault.kind == "stop briefly":
                 assert fault.seconds < 0.5
     assert replace(drawn(1, 30), seed=2) != drawn(1, 30)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_trouble_is_undone_whenever_it_is_cancelled(
+    *, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of it, and while it is being undone already."""
+    undoing, undone = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def trouble(*_: object) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            undoing.set()
+            await asyncio.sleep(0.05)
+            undone.set()
+
+    monkeypatch.setattr("tests.soak.troubles.MAKERS", {"any": trouble})
+    lasts = 0.0 if late else 100.0
+    task = asyncio.create_task(suffer(cast("World", None), Fault(0.0, "any", "somebody", lasts)))
+    await (undoing.wait() if late else asyncio.sleep(0.01))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert undone.is_set()
