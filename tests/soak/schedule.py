@@ -188,7 +188,7 @@ def _stepped(dice: random.Random) -> Drawn:
 
 
 KINDS: Mapping[str, Callable[[random.Random], Drawn]] = {
-    "stop": _for(0.1, 0.6, LEASE, 2 * LEASE),
+    "stop": _for(0.1, 0.6, LEASE, 3 * LEASE),
     "stop briefly": _for(AT_SERVER),
     "kill": _once,
     "close": _once,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
+import httpx
 from redis.exceptions import RedisError
 
 from .nursery import Child
@@ -111,6 +112,14 @@ async def _server_fault(world: World, fault: Fault) -> AsyncIterator[None]:
         yield
     finally:
         await cluster.suffer()
+
+
+@asynccontextmanager
+async def _robbed(world: World, fault: Fault) -> AsyncIterator[None]:
+    """Never drawn: a cluster loses what it has, so that a run can be seen to fail."""
+    async with httpx.AsyncClient(base_url=world.clusters[fault.who].url) as client:
+        (await client.post("/collections/docs/points/delete", json={"filter": {}})).raise_for_status()
+    yield
 
 
 # -- the network ---------------------------------------------------------------------------------------------------
@@ -225,4 +234,5 @@ MAKERS: Mapping[str, Callable[[World, Fault], AbstractAsyncContextManager[None]]
     "unblock": _commands(_unblock, ()),
     "fail over": _failed_over,
     "clock": _clock,
+    "robbery": _robbed,
 }
