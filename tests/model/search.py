@@ -34,7 +34,7 @@ def explore(model: Model, limit: int = 10_000_000) -> Outcome:
     start = model.initial()
     came_from: dict[State, State | None] = {start: None}
     frontier = deque([start])
-    with no_collector():
+    with _no_collector():
         while frontier:
             state = frontier.popleft()
             wrong = violation(state)
@@ -51,7 +51,7 @@ def explore(model: Model, limit: int = 10_000_000) -> Outcome:
 
 
 @contextmanager
-def no_collector() -> Iterator[None]:
+def _no_collector() -> Iterator[None]:
     """States are many and hold no cycles: looking for some takes a quarter of the time."""
     was_on = gc.isenabled()
     gc.disable()
