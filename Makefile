@@ -6,11 +6,11 @@ PYTHONS := python3.13 python3.12 python3.11 python3
 CHECK := tests/core/test_rules.py tests/core/test_phases.py tests/model tests/control/test_map.py \
   tests/control/test_journal.py tests/control/test_verdicts.py tests/routing/test_writes.py \
   tests/routing/test_paused_process.py tests/migration/test_killed_after_every_step.py \
-  tests/migration/test_under_traffic.py tests/chaos
+  tests/migration/test_under_traffic.py tests/chaos tests/soak
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test matrix lint types bench model example-fastapi example-django clean
+.PHONY: help demo check test soak matrix lint types bench model example-fastapi example-django clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -23,6 +23,9 @@ check: $(READY)  ## the most telling tests, in two minutes: rules, model, journa
 
 test: $(READY)  ## all tests, on three processes: many of them wait for clocks
 	@$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1
+
+soak: $(READY)  ## runs under drawn fault schedules, judged by porcupine: MINUTES=10 JOBS=1 SEEDS=1-200
+	@$(BIN)/python -m tests.soak $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES)) --jobs $(or $(JOBS),1)
 
 matrix:  ## the integrations on every Python >= 3.11 that is here, each with the newest Django it takes
 	@done=; for name in $(PYTHONS); do \

@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from .checkup import memory_notes, memory_problems, unread
 from .clusters import connected
 from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
-from .control import ControlPlane, SessionState
+from .control import ControlPlane, Memory, SessionState
 from .encoding import encoding_of
 from .errors import ConfigError, InvalidInput, ShardrouteError, VerbRefused
 from .gates import breaches
@@ -35,11 +36,15 @@ from .topology import Place, TenancyKind, Topology, check_tenant
 
 _PATIENCE = 30.0  # seconds that an admin verb waits for a Redis that is away
 _BATCH = 1000
+_NAMED = 5  # records that a problem names
 
 
 @dataclass(frozen=True, slots=True)
 class TenantStatus:
-    """One tenant, as the map and the journal have it. `holder`: who works on it now."""
+    """One tenant, as the map and the journal have it. `holder`: who works on it now.
+
+    `suspects`: records of the side that is read that a migrator may have written after it had lost its lock.
+    """
 
     tenant: str
     shard: int
@@ -48,6 +53,7 @@ class TenantStatus:
     synced: bool
     debt: int = 0
     tokens: int = 0
+    suspects: int = 0
     holder: str | None = None
     overdue: bool = False
 
@@ -64,6 +70,7 @@ class Diagnosis:
     incarnation: str = ""
     sessions: list[SessionState] = field(default_factory=list)
     half_done: list[TenantStatus] = field(default_factory=list)
+    memory: Memory = field(default_factory=lambda: Memory(0, 0, ()))
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -120,8 +127,11 @@ class Admin:
         """Where tenants stand: those named, or all for None."""
         names = await self.tenants() if tenants is None else [check_tenant(name) for name in tenants]
         shard_map = await self.map()
-        now = await self._plane.time()
-        return [await self._status(name, self.config.route.standing(shard_map, name), now) for name in names]
+        now, counted = await self._plane.time(), await self._plane.lease_time()
+        return [
+            await self._status(name, self.config.route.standing(shard_map, name), now, counted)
+            for name in names
+        ]
 
     async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
         """What stands against moving the tenant; an empty list if nothing does. Changes nothing."""
@@ -139,6 +149,15 @@ class Admin:
         found.notes += await self._redis_notes()
         moving = [name for name, standing in shard_map.tenants.items() if not EFFECTS[standing.phase].settled]
         found.half_done = await self.status(moving) if moving else []
+        found.memory = await self._plane.memory(moving)
+        found.problems += memory_problems(found.memory)
+        found.notes += memory_notes(found.memory)
+        problems, notes = await unread(self.config.route, shard_map, self._stores)
+        found.problems += problems
+        found.notes += notes
+        for name in await self._plane.journal.suspected():
+            suspects = await self._plane.journal.suspects(name)
+            found.problems.append(_suspicion(name, self.config.route.standing(shard_map, name), suspects))
         _diagnose_sessions(found)
         _diagnose_tenants(found)
         return found
@@ -240,10 +259,18 @@ class Admin:
         await self._ready()
         return await self._migrator.run(verb, check_tenant(tenant), options)
 
-    async def verify(self, tenant: str, *, repair: bool = False) -> Verification:
-        """Compares every record of both sides; with `repair`, brings those that differ to the secondary."""
+    async def verify(
+        self, tenant: str, *, repair: bool = False, accept_loss: int = 0, trust: Side | None = None
+    ) -> Verification:
+        """Compares every record of both sides; with `repair`, brings those that differ to the secondary.
+
+        Raises LossRefused if the secondary would lose more than `migration.repair_share` and `accept_loss` records,
+        SuspectsDiffer if the primary may be wrong and is not the side to `trust`.
+        """
         await self._ready()
-        return await self._migrator.verify(check_tenant(tenant), repair=repair)
+        return await self._migrator.verify(
+            check_tenant(tenant), repair=repair, accept_loss=accept_loss, trust=trust
+        )
 
     async def purge(self, tenant: str) -> int:
         """Deletes the tenant's data on the cluster that it is not on; how many records."""
@@ -284,8 +311,11 @@ class Admin:
         return await self._migrator.repair(check_tenant(tenant))
 
     async def evict(self, session: str) -> bool:
-        """Ends a session that is known to be dead, so that no barrier waits for its lease."""
-        return await self._plane.sessions.leave(session)
+        """Ends a session that is known to be dead, so that no barrier waits for its lease.
+
+        What it sent before it died is still waited for, for `router.linger`.
+        """
+        return await self._plane.sessions.leave(session, stays=self.config.router.linger)
 
     # -- parts -------------------------------------------------------------------------------------------------
 
@@ -299,7 +329,7 @@ class Admin:
         async for tenant in store.tenants(topology.placement, topology.collections()):
             yield tenant
 
-    async def _status(self, tenant: str, standing: Standing, now: float) -> TenantStatus:
+    async def _status(self, tenant: str, standing: Standing, now: float, counted: float) -> TenantStatus:
         counts = await self._plane.journal.counts(tenant)
         lock = await self._plane.locks.state(tenant)
         return TenantStatus(
@@ -310,8 +340,9 @@ class Admin:
             synced=standing.synced,
             debt=counts.debt,
             tokens=counts.tokens,
+            suspects=len(await self._plane.journal.suspects(tenant)),
             holder=lock.owner if lock is not None and lock.until > now else None,
-            overdue=standing.hold_until is not None and standing.hold_until < now,
+            overdue=standing.hold_until is not None and standing.hold_until < counted,
         )
 
     async def _cluster_problems(self, shard_map: ShardMap) -> list[str]:
@@ -391,6 +422,20 @@ def _diagnose_sessions(found: Diagnosis) -> None:
                 f"session {session.id} has acknowledged version {session.acknowledged} of {found.version}; its lease "
                 f"ends in {session.remaining:.0f} s. If you know it dead: `shardroute doctor --evict {session.id}`"
             )
+
+
+def _suspicion(tenant: str, standing: Standing, suspects: Sequence[tuple[Side, str]]) -> str:
+    named = ", ".join(record_id for _, record_id in suspects[:_NAMED])
+    named += f" and {len(suspects) - _NAMED} more" if len(suspects) > _NAMED else ""
+    what = (
+        "the tenant is on one cluster, so nothing tells: see 'Suspects' in docs/operations.md"
+        if EFFECTS[standing.phase].settled
+        else f"`shardroute verify {tenant}` compares them with the other side"
+    )
+    return (
+        f"tenant {tenant}: {len(suspects)} records may have been written by a migrator that had lost its lock "
+        f"({named}): {what}"
+    )
 
 
 def _diagnose_tenants(found: Diagnosis) -> None:

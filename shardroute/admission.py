@@ -9,7 +9,7 @@ from typing import Any
 
 from . import telemetry as names
 from .control import ControlPlane
-from .errors import ControlPlaneUnavailable, LeaseLost, MapLost, TenantHeld, Unavailable
+from .errors import ControlPlaneUnavailable, LeaseLost, MapLost, OutcomeUnknown, TenantHeld, Unavailable
 from .routing import Route, Sides
 from .telemetry import hold_wait
 from .view import View
@@ -19,11 +19,15 @@ _PAUSE = 0.05  # seconds between looks at an overdue hold, or at a Redis that is
 
 @dataclass(slots=True)
 class Wait:
-    """What a write waited for before it could begin. `reason` is empty while it does not wait."""
+    """What a write waited for before it could begin. `reason` is empty while it does not wait.
+
+    `sent`: a request of it has left this process, so it may have taken effect.
+    """
 
     reason: str = ""
     seconds: float = 0.0
     attempts: int = 1
+    sent: bool = False
 
     def attributes(self) -> dict[str, Any]:
         """For the write's span."""
@@ -58,6 +62,12 @@ class Admission:
             if route.held and perf_counter() - began > self._max_hold:
                 await self._end_hold(route)
 
+    async def lease_held(self, wait: Wait) -> None:
+        """Returns when the lease is held, and the map current as of then. Raises MapLost. Does not end by itself."""
+        wait.reason = "the lease"
+        while not self._view.may_write():
+            await self.change(_PAUSE)
+
     async def change(self, timeout: float) -> None:
         """Waits for the map or the lease to change, `timeout` seconds at most."""
         try:
@@ -68,7 +78,12 @@ class Admission:
 
     def late(self, tenant: str, wait: Wait, timeout: float) -> Unavailable:
         """The error for a write whose deadline came first."""
-        if wait.reason == "a hold" and wait.attempts == 1:
+        if wait.sent:
+            return OutcomeUnknown(
+                f"tenant {tenant!r}: the write was sent and did not end within {timeout:g} s; it may have "
+                "taken effect, or may still do so"
+            )
+        if wait.reason == "a hold":
             return TenantHeld(
                 f"tenant {tenant!r} is being cut over and its writes are held; nothing was written in {timeout:g} s. "
                 f"Try again in {self._max_hold:g} s.",
@@ -77,12 +92,10 @@ class Admission:
         if wait.reason == "the lease":
             return LeaseLost(
                 f"tenant {tenant!r}: Redis could not be asked for {timeout:g} s whether the tenant has moved, "
-                "so the write was not answered. Try again.",
+                "so nothing was written. Try again.",
                 retry_after=1.0,
             )
-        return Unavailable(
-            f"tenant {tenant!r}: the write did not end within {timeout:g} s; it may still take effect"
-        )
+        return Unavailable(f"tenant {tenant!r}: the write could not begin within {timeout:g} s. Try again.")
 
     async def _end_hold(self, route: Route) -> None:
         try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import Any
 
+from .addresses import without
 from .config import ClusterConfig
 from .errors import ConfigError
 from .ports import Store
@@ -22,6 +23,8 @@ _KINDS: dict[str, tuple[str, str, str]] = {
         "pinecone",
     ),
 }
+
+_SHORTEST = 4  # letters of what is taken for a secret
 
 
 def connect(config: ClusterConfig) -> Store:
@@ -40,9 +43,22 @@ def connect(config: ClusterConfig) -> Store:
     _check_options(config, factory)
     try:
         store: Store = factory(config.name, **config.options)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"clusters.{config.name}: {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        told = without(str(error), _texts(config.options))
+        raise ConfigError(f"clusters.{config.name}: {told}") from (error if told == str(error) else None)
     return store
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in an option that a client may quote and that may be secret."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(inner) if name not in ("url", "host", "path", "location") else ()
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str) and len(value) >= _SHORTEST:
+        yield value
 
 
 def _check_options(config: ClusterConfig, factory: Callable[..., Any]) -> None:

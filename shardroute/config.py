@@ -10,6 +10,7 @@ import difflib
 import json
 import math
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from .addresses import flaw, shown
 from .errors import ConfigError
 from .gates import Gates
 from .records import Metric
@@ -32,6 +34,11 @@ _ENCODING = {
     "encoder_concurrency": int,
     "encoder_timeout": float,
 }
+_SECRET = frozenset({"control.url"})
+"""Keys whose values are not shown."""
+_ADDRESSES = ("url", "host", "control_host")
+"""Options of clusters that are addresses, and never let anybody in."""
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _IN_NAMESPACES = {"pinecone-vectors", "pinecone-documents"}
 """Kinds of cluster that keep each tenant in a namespace."""
 
@@ -42,6 +49,7 @@ class ControlConfig:
 
     `lease`: of a router's session while any tenant moves; `idle_lease`: while none does.
     `replicas`: how many replicas must have a move before it is acted on.
+    `statistics_bytes`: of Redis's memory, for the counts, examples and recorded queries of all tenants together.
     """
 
     url: str = "redis://localhost:6379/0"
@@ -51,8 +59,16 @@ class ControlConfig:
     lease: float = 10.0
     idle_lease: float = 120.0
     replicas: int = 0
+    statistics_bytes: int = 32_000_000
+
+    def __repr__(self) -> str:
+        values = {member.name: getattr(self, member.name) for member in fields(self)}
+        values["url"] = shown(self.url)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def __post_init__(self) -> None:
+        if wrong := flaw(self.url, ("redis", "rediss", "unix")):
+            raise ConfigError(f"control.url ({shown(self.url)}) is not the address of a Redis: {wrong}")
         if not 0 < self.lease <= self.idle_lease or not self.timeout:
             raise ConfigError(
                 "control.lease and control.timeout must be above 0, and lease at most idle_lease"
@@ -70,8 +86,8 @@ class RouterConfig:
     `stale_reads`: whether reads go on by the last known map when Redis is away.
     `failover_reads`: whether a read whose cluster fails is answered by the other, once a tenant is in step on both.
     `drain`: seconds that closing waits for writes under way.
-    `linger`: seconds after which a request that got no answer can no longer take effect. A cut-over waits for
-    it, so it should be shorter than `migration.max_hold`.
+    `linger`: seconds after which a request that was cut off can no longer take effect. A request is cut off so long
+    before the lease ends that it was sent under.
     """
 
     deadline: float = 10.0
@@ -146,6 +162,7 @@ class MigrationConfig:
     `barrier`: how long a migrator waits for sessions to acknowledge a phase before it gives up.
     `lock`: life of a tenant's lock; a request of the migrator takes a third of it at most.
     `attempts`: how often a cut-over is tried when its hold ran out.
+    `repair_share`: of a side's records, from 0 to 1: a repair that would delete or replace more stops and asks.
     """
 
     from_: str
@@ -154,6 +171,11 @@ class MigrationConfig:
     barrier: float = 180.0
     lock: float = 30.0
     attempts: int = 10
+    repair_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.repair_share > 1:
+            raise ConfigError(f"migration.repair_share is {self.repair_share:g}; it is a share from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +203,7 @@ class Config:
     watch: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
-        if self.router.linger > self.migration.lock / 3:
-            raise ConfigError(
-                f"router.linger is {self.router.linger:g} s; it must be at most a third of migration.lock, "
-                f"{self.migration.lock:g} s: so long does a migrator wait that takes a lock over"
-            )
+        _check_linger(self)
 
     @property
     def route(self) -> Migration:
@@ -237,6 +255,33 @@ class Config:
             migration=_migration(raw, topologies, clusters),
             **{name: _section(kind, raw.get(name, {}), name) for name, kind in _SECTIONS.items()},
         )
+
+
+def _check_linger(config: Config) -> None:
+    """Refuses durations under which a request could land when others already count on its not landing."""
+    linger = config.router.linger
+    limits = (
+        ("migration.lock", config.migration.lock, 3, "so long does a migrator wait that takes a lock over"),
+        (
+            "control.lease",
+            config.control.lease,
+            3,
+            "a request is cut off so long before its lease ends, and the rest must suffice to send it",
+        ),
+        (
+            "migration.max_hold",
+            config.migration.max_hold,
+            1,
+            "a cut-over waits so long for a request without an answer, and would always run out",
+        ),
+    )
+    for name, duration, parts, why in limits:
+        if linger > duration / parts:
+            share = "a third of it" if parts == 3 else "as long"
+            raise ConfigError(
+                f"{name} is {duration:g} s; router.linger may be at most {share}, and is {linger:g} s: {why}. "
+                f"Set {name} to {linger * parts:g} or more, or router.linger lower if your clusters allow that"
+            )
 
 
 _SECTIONS: Mapping[str, type[Any]] = {
@@ -304,7 +349,8 @@ def _typed(value: Any, hint: Any, path: str) -> Any:
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not any(type(value) is kind for kind in kinds):
-        raise ConfigError(f"{path} is {value!r}; expected {' or '.join(kind.__name__ for kind in kinds)}")
+        found = f"of type {type(value).__name__}" if path in _SECRET else repr(value)
+        raise ConfigError(f"{path} is {found}; expected {' or '.join(kind.__name__ for kind in kinds)}")
     if isinstance(value, (int, float)) and not 0 <= value < math.inf:
         raise ConfigError(f"{path} is {value!r}; it must not be negative, nor infinite")
     return value
@@ -396,6 +442,12 @@ def _cluster(name: str, raw: Mapping[str, Any], environment: Mapping[str, str]) 
             raise ConfigError(
                 f"clusters.{name}.{key}: a secret does not belong in this file; use {key}_env or {key}_file"
             )
+    for key in _ADDRESSES:
+        if "@" in str(options.get(key, "")):
+            raise ConfigError(
+                f"clusters.{name}.{key} has a user or a password in it: no client sends them from there, and they do "
+                "not belong in this file; use api_key_env or api_key_file"
+            )
     for key in [key for key in options if key.endswith(("_env", "_file"))]:
         secret, _, source = key.rpartition("_")
         options[secret] = _secret(f"clusters.{name}.{key}", source, options.pop(key), environment)
@@ -403,14 +455,17 @@ def _cluster(name: str, raw: Mapping[str, Any], environment: Mapping[str, str]) 
 
 
 def _secret(path: str, source: str, where: str, environment: Mapping[str, str]) -> str:
+    """What stands there is not shown where it may be the secret itself, put there by mistake."""
     if source == "env":
         if not environment.get(where):
-            raise ConfigError(f"{path}: the environment variable {where} is not set")
+            named = where if _VARIABLE.fullmatch(where) else "that it names (not shown: no capital letters)"
+            raise ConfigError(f"{path}: the environment variable {named} is not set")
         return environment[where]
     try:
         return Path(where).read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text"
+        raise ConfigError(f"{path}: {reason}") from None
 
 
 def _overridden(raw: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

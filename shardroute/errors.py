@@ -128,10 +128,16 @@ class EncoderMismatch(ShardrouteError):
 
 
 class ControlPlaneUnavailable(Unavailable):
-    """Redis did not answer."""
+    """Redis did not answer, or answered with an error. It is asked again, whatever it was: nothing ends by it.
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(quoted(message), retry_after=retry_after)
+    `code`: of Redis's error, as `OOM`; "" where nothing was answered. `refused`: it will not end by itself, and the
+    message says what has to be changed.
+    """
+
+    def __init__(self, message: str, *, code: str = "", refused: bool = False) -> None:
+        super().__init__(quoted(message))
+        self.code = code
+        self.refused = refused
 
 
 class TenantHeld(Unavailable):
@@ -139,7 +145,14 @@ class TenantHeld(Unavailable):
 
 
 class LeaseLost(Unavailable):
-    """This process could not prove that its view of the map is current. The write may or may not hold."""
+    """This process could not prove that its view of the map is current. Nothing was sent to a cluster."""
+
+
+class OutcomeUnknown(Unavailable):
+    """A write was sent, and nobody can tell whether it took effect: read before you decide what to do.
+
+    Trying again is for the caller to decide: others may have read this write, and have written since.
+    """
 
 
 class MapLost(ShardrouteError):
@@ -151,6 +164,24 @@ class MapLost(ShardrouteError):
 
 class MigrationError(ShardrouteError):
     """Root of what can stop an admin verb. The tenant stays in a phase from which everything goes on."""
+
+
+class TenantHasData(MigrationError):
+    """A tenant that was to be declared new has records on a cluster. Nothing was declared, and it is served as before.
+
+    `cluster`: which one. `crossed`: whether that is the new one.
+    """
+
+    def __init__(self, tenant: str, cluster: str, *, crossed: bool) -> None:
+        what = (
+            f"has records on the new cluster {cluster!r} already. If they are leftovers of a move that was given up, "
+            f"`shardroute purge {tenant}` deletes them"
+            if crossed
+            else f"is no new tenant: it has records on cluster {cluster!r}. `shardroute migrate {tenant}` moves it"
+        )
+        super().__init__(f"tenant {tenant!r} {what}. Nothing was declared.")
+        self.cluster = cluster
+        self.crossed = crossed
 
 
 class VerbRefused(MigrationError):
@@ -172,6 +203,46 @@ class VerificationFailed(MigrationError):
     def __init__(self, tenant: str, count: int, differences: Sequence[str]) -> None:
         listing = "".join(f"\n  - {difference}" for difference in differences)
         super().__init__(f"tenant {tenant!r}: {count} records differ between the clusters:{listing}")
+        self.count = count
+        self.differences = tuple(differences)
+
+
+class LossRefused(MigrationError):
+    """A repair would delete or replace more records of a side than it may unasked.
+
+    `count`: how many, of `held` that the side has. `differences` lists the first of them.
+    """
+
+    def __init__(
+        self, tenant: str, side: str, *, deleted: int, replaced: int, held: int, differences: Sequence[str]
+    ) -> None:
+        listing = "".join(f"\n  - {difference}" for difference in differences)
+        count = deleted + replaced
+        super().__init__(
+            f"tenant {tenant!r}: to make its {side} side equal to the side that is read, a repair would delete "
+            f"{deleted} and replace {replaced} of the {held} records there. Nothing was repaired. If the side that is "
+            f"read is right, `--accept-loss {count}` goes ahead; if the {side} side is, keep it as it is and see "
+            f"'A repair that asks' in docs/operations.md. The first of them:{listing}"
+        )
+        self.count = count
+        self.held = held
+        self.differences = tuple(differences)
+
+
+class SuspectsDiffer(MigrationError):
+    """A migrator that had lost its lock may have written records of the primary, and the other side has them otherwise.
+
+    `count`: how many differ. `differences` lists the first of them.
+    """
+
+    def __init__(self, tenant: str, side: str, count: int, differences: Sequence[str]) -> None:
+        listing = "".join(f"\n  - {difference}" for difference in differences)
+        super().__init__(
+            f"tenant {tenant!r}: {count} records differ that a migrator which was stopped may have written to its "
+            f"{side} side, the one that is read, after it had lost the tenant's lock. So the other side is likelier "
+            f"right. If it is, cross to it with `--trust`; if the {side} side is, `verify --repair --trust {side}` "
+            f"brings its records to the other. See 'Suspects' in docs/operations.md. The first of them:{listing}"
+        )
         self.count = count
         self.differences = tuple(differences)
 
@@ -235,6 +306,8 @@ _QUOTING = (
     ClusterUnavailable,
     EncoderMismatch,
     EncoderUnavailable,
+    LossRefused,
+    SuspectsDiffer,
     VerificationFailed,
 )
 """Errors whose words may be those of others, who quote what they were sent."""

@@ -15,13 +15,16 @@ from .config import ControlConfig
 from .control import ControlPlane, SessionInfo, new_session_id
 from .control.sessions import Heartbeat
 from .errors import ControlPlaneUnavailable, MapLost
-from .rules import margin
-from .shardmap import MapChange, MissedChange
+from .rules import STEP, follows, margin, stays_after_leaving
+from .setbacks import Setbacks
+from .shardmap import ForkedMap, MapChange, MissedChange
+from .timing import RedisClock
 from .view import View
 
 log = logging.getLogger(__name__)
 
-_PAUSE = 0.1  # seconds between attempts when Redis is away
+_GUARD_LEAST = 0.05  # seconds between looks at a lease that has ended
+_GUARD_MOST = 0.5
 _STREAM_WAIT = 1.0  # seconds that one blocking read of the stream lasts
 
 
@@ -35,21 +38,26 @@ class Follower:
         self._config = config
         self._info = SessionInfo.of_this_process()
         self._push = asyncio.Event()
+        self._guarding: asyncio.TimerHandle | None = None
+        self._redis_clock = RedisClock()
         view.on_drained(self._push.set)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Registers the session, keeps it alive while the block runs, and ends it at once afterwards."""
         await self._renew()
-        if not self._view.lease.holds(self._view.clock()):
+        if not self._view.writable:
             await self._renew()
         tasks = [
             asyncio.create_task(self._forever(self._follow), name="shardroute map"),
             asyncio.create_task(self._forever(self._beat), name="shardroute lease"),
         ]
+        self._guard()
         try:
             yield
         finally:
+            if self._guarding is not None:
+                self._guarding.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -57,19 +65,28 @@ class Follower:
             await self._leave()
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Runs a step again and again. Only a lost map ends it, or a bug: then writing stops as well."""
-        while self._view.failure is None:
+        """Runs a step again and again, whatever it raises. Only a lost map ends it: then writing stops as well."""
+        view, setbacks = self._view, Setbacks(self._config.lease, self._view.clock)
+        while view.failure is None:
             try:
                 await step()
-            except MapLost as error:
-                log.error("writing stops: %s", error)
-                self._view.fail(error)
-            except ControlPlaneUnavailable as error:
-                log.warning("%s", error)
-                await asyncio.sleep(_PAUSE)
+                setbacks.over()
             except Exception as error:
-                log.exception("writing stops: the view of the map can no longer be kept current")
-                self._view.fail(error)
+                await self._after(error, setbacks)
+
+    async def _after(self, error: Exception, setbacks: Setbacks) -> None:
+        view = self._view
+        try:
+            pause = setbacks.met(error)
+        except MapLost as lost:
+            log.error("writing stops: %s", lost)
+            view.fail(lost)
+            return
+        if isinstance(error, MapLost):
+            view.lease = view.lease.shortened(view.clock(), 0.0)  # until the map is found to be there
+            view.cut_off()
+        await asyncio.sleep(pause)
+        self._push.set()
 
     # -- the change stream -----------------------------------------------------------------------------------
 
@@ -88,18 +105,15 @@ class Follower:
         except MissedChange:
             await self._reload()
             return
+        except ForkedMap as error:
+            raise MapLost(f"the map went on without what this process has seen: {error}") from error
         self._view.adopt(newer)
         self._push.set()
 
     async def _reload(self) -> None:
         """The whole map. Raises MapLost if it is another one, or older than what is known (rule 13)."""
-        current = self._view.map  # as of before: the other task may adopt a newer one while this one loads
-        loaded, _ = await self._plane.maps.load()
-        if loaded.incarnation != current.incarnation:
-            raise MapLost(f"the map is another one now: {loaded.incarnation}, it was {current.incarnation}")
-        if loaded.version < current.version:
-            raise MapLost(f"the map went back from version {current.version} to {loaded.version}")
-        self._view.adopt(loaded)
+        known = self._view.map  # as of before: the other task may adopt a newer one while this one loads
+        self._view.adopt(await self._plane.maps.reload(known))
         self._push.set()
 
     # -- the lease -------------------------------------------------------------------------------------------
@@ -124,7 +138,7 @@ class Follower:
             raise
 
     async def _renew(self) -> None:
-        view, duration, known = self._view, self.lease_duration, self._view.map.version
+        view, duration, known = self._view, self.lease_duration, self._view.map
         usable = duration - margin(duration)
         sent = view.clock()
         view.lease = view.lease.shortened(sent, usable)
@@ -134,9 +148,13 @@ class Follower:
             acknowledged=view.acknowledged(),
             incarnation=view.map.incarnation,
             info=self._info,
+            step=self._config.lease * STEP,
         )
-        if answer.version < known:
-            raise MapLost(f"the map went back from version {known} to {answer.version}")
+        self._redis_clock.heard(answer.clock, sent, view.clock())
+        if answer.version < known.version:
+            raise MapLost(f"the map went back from version {known.version} to {answer.version}")
+        if answer.version == known.version and not follows(known.stamp, answer.stamp):
+            raise MapLost(f"the map has another version {known.version} than the one this process has seen")
         lapsed = await self._caught_up(answer)
         before = view.lease
         view.lease = before.renewed(sent, view.clock(), usable, lapsed=lapsed)
@@ -149,13 +167,29 @@ class Follower:
         view = self._view
         if answer.lapsed:
             view.lease = view.lease.shortened(view.clock(), 0.0)  # until the map is there
+            view.cut_off()  # others no longer wait for what it sent
         lapsed = answer.lapsed or not view.lease.holds(view.clock())
         if lapsed and answer.version > view.map.version:
             await self._reload()
         return lapsed
 
+    # -- cutting off (rule 4) ----------------------------------------------------------------------------------
+
+    def _guard(self) -> None:
+        """Cuts off what could land after the lease. A timer and no task: after a pause it comes before anything else.
+
+        It looks twice a second at least, as the loop's clock stands still while the machine is suspended.
+        """
+        left = self._view.until_cut_off()
+        if left <= 0:
+            self._view.cut_off()
+        wait = min(max(left, _GUARD_LEAST), _GUARD_MOST)
+        self._guarding = asyncio.get_running_loop().call_later(wait, self._guard)
+
     async def _leave(self) -> None:
+        """The session is waited for while something of it may still land."""
+        stays = stays_after_leaving(self._view.writes_in_flight, self._view.linger)
         try:
-            await self._plane.sessions.leave(self.session)
+            await self._plane.sessions.leave(self.session, stays=stays)
         except (ControlPlaneUnavailable, MapLost) as error:
             log.warning("session %s is left to run out: %s", self.session, error)

@@ -1,13 +1,13 @@
 """The writes that a tenant can ask for, as values: which ids they touch, and what they ask of one side.
 
-All of them are idempotent, so a write whose lease broke can be done again.
+All of them are idempotent. That is for their callers, who may try again; the router never writes one twice (rule 4).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Operation(Protocol):
 @dataclass(frozen=True, slots=True)
 class Upsert:
     records: Sequence[Record]
-    name: str = "upsert"
+    name: ClassVar[str] = "upsert"
 
     @property
     def ids(self) -> Sequence[str]:
@@ -51,7 +51,7 @@ class Upsert:
 @dataclass(frozen=True, slots=True)
 class Update:
     changes: Sequence[Change]
-    name: str = "update"
+    name: ClassVar[str] = "update"
 
     @property
     def ids(self) -> Sequence[str]:
@@ -69,7 +69,7 @@ class Update:
 @dataclass(frozen=True, slots=True)
 class Delete:
     ids: Sequence[str]
-    name: str = "delete"
+    name: ClassVar[str] = "delete"
 
     def check(self, route: Route) -> None:
         return

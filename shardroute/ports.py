@@ -134,8 +134,12 @@ class Store(Protocol):
         At once where `lag` is 0. The wait ends with the caller's patience: cancelling it does no harm.
         """
 
-    async def purge(self, place: Place) -> None:
-        """Delete every record of the tenant (and its own collection or namespace, where it has one)."""
+    async def remove(self, place: Place, ids: Sequence[str], mark: str) -> None:
+        """Delete by id what is there now. At most `limits.delete_ids` a call.
+
+        For purges: where the store has conditions for that, a request of this call that lands late cannot delete what
+        was written in between. `mark`: a word that no other purge uses; readers never see it.
+        """
 
     async def describe(self, place: Place) -> Description | None:
         """What the collection is; None if it does not exist yet (a first upsert would make it, or fail)."""

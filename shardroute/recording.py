@@ -29,7 +29,7 @@ _AT_ONCE = 100  # queries in one request
 
 
 @dataclass(slots=True)
-class _Taken:
+class Taken:
     """A query as it was asked; what its caller may change afterwards is copied."""
 
     tenant: str
@@ -50,12 +50,17 @@ class Recorder:
         self._stats = stats
         self._config = config
         self._choose = choose
-        self._taken: deque[_Taken] = deque(maxlen=_BUFFER)
+        self._taken: deque[Taken] = deque(maxlen=_BUFFER)
 
-    def offer(self, tenant: str, query: Query, raw_filter: Mapping[str, Any] | None) -> None:
-        """Takes it or not. Neither waits nor raises."""
-        if self._choose() < self._config.share:
-            self._taken.append(_Taken(tenant, _copied(query), deepcopy(raw_filter), time.time()))
+    def taken(self, tenant: str, query: Query, raw_filter: Mapping[str, Any] | None) -> Taken | None:
+        """The query, if it is one of the share. Neither waits nor raises."""
+        if self._choose() >= self._config.share:
+            return None
+        return Taken(tenant, _copied(query), deepcopy(raw_filter), time.time())
+
+    def keep(self, taken: Taken) -> None:
+        """Of a tenant that has data: anybody can ask for tenants that are not there, as many as they like."""
+        self._taken.append(taken)
 
     async def flush(self) -> None:
         """Sends what was taken. If Redis is away it is lost: recordings are samples."""
@@ -100,7 +105,7 @@ def _copied(query: Query) -> Query:
     return Query(vector, query.top_k, query.filter, query.sparse_vector, text=query.text)
 
 
-def _recorded(taken: _Taken) -> RecordedQuery:
+def _recorded(taken: Taken) -> RecordedQuery:
     query, sparse = taken.query, taken.query.sparse_vector
     return RecordedQuery(
         vector=None if query.vector is None else tuple(query.vector.tolist()),

@@ -13,6 +13,7 @@ from typing import Self
 from .clusters import connected
 from .config import Config
 from .control import ControlPlane
+from .declaring import Declarer
 from .encoding import encoding_of
 from .errors import ShardrouteError
 from .follower import Follower
@@ -73,8 +74,13 @@ class Router:
     async def create_tenant(self, name: str, *, timeout: float = 10.0) -> Tenant:
         """Declares a tenant that has no data yet as one of the new cluster, in all processes, and returns it.
 
-        A tenant that has been declared before is returned as it is. Raises MoveRefused if it has begun to move, and
-        TimeoutError if not all processes know of it in time; it may be called again.
+        Both clusters are asked first, and once more when no process writes to the old one any longer: writes of this
+        tenant wait meanwhile, for milliseconds as a rule; for `migration.max_hold` and the longer `lag` of the two
+        clusters at most. `timeout`, in seconds, has to be above that lag.
+
+        A tenant that has been declared before is returned as it is. Raises TenantHasData if there is something on
+        a cluster, and MoveRefused if it has begun to move: then nothing was declared. Raises ClusterUnavailable, and
+        TimeoutError if not all processes know of it in time: it may be called again.
         """
         async with asyncio.timeout(timeout):
             return await self._open.create_tenant(check_tenant(name))
@@ -98,7 +104,7 @@ class Router:
     def ready(self) -> bool:
         """Whether writes are possible now: the lease is held and the map is there."""
         view = self._open.view
-        return view.failure is None and view.lease.holds(view.clock())
+        return view.failure is None and view.writable
 
     @property
     def map_age(self) -> float:
@@ -136,9 +142,9 @@ class _Running:
             view,
             follower.session,
             deadline=config.router.deadline,
-            linger=config.router.linger,
             max_hold=config.migration.max_hold,
         )
+        self.declarer = Declarer(plane, view, max_hold=config.migration.max_hold)
         self.tenant = lru_cache(maxsize=_HANDLES)(self._tenant)
 
     def _tenant(self, name: str) -> Tenant:
@@ -146,11 +152,7 @@ class _Running:
         return Tenant(sides, self.view, self.reader, self.writer, self.recorder)
 
     async def create_tenant(self, name: str) -> Tenant:
-        _, version = await self.plane.maps.create_tenant(name, self.view.migration.old.shard(name))
-        while self.view.map.version < version:
-            await self.view.change()
-        while await self.plane.sessions.lagging(version):  # noqa: ASYNC110 - what is polled is in Redis
-            await asyncio.sleep(0.01)
+        await self.declarer.declare(Sides(name, self.view.migration, self.stores))
         return self.tenant(name)
 
 
@@ -160,7 +162,7 @@ async def _opened(config: Config, given: Mapping[str, Store] | None) -> AsyncIte
     plane = ControlPlane.open(config.control)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(plane.aclose)
-        view = View(config.route, await plane.map_for(config))
+        view = View(config.route, await plane.map_for(config), linger=config.router.linger)
         stores = given if given is not None else await stack.enter_async_context(connected(config.clusters))
         follower = Follower(plane, view, config.control)
         await stack.enter_async_context(follower.running())

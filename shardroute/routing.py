@@ -59,6 +59,16 @@ class Route:
         default_factory=dict, compare=False, repr=False
     )
     """Metric attributes by operation, role and side, made when they are first needed."""
+    limits: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
+    """What fits into one request on every side, by the field of `ports.Limits`, looked up when it is first needed."""
+
+    def largest(self, limit: str) -> int:
+        """The least of what its stores take at once."""
+        found = self.limits.get(limit)
+        if found is None:
+            found = min(int(getattr(target.store.limits, limit)) for target in self.targets)
+            self.limits[limit] = found
+        return found
 
     @property
     def targets(self) -> tuple[Target, ...]:

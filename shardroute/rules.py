@@ -8,7 +8,7 @@ Time is an argument.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
 from .phases import CROSSING, EFFECTS, HOLD_ENDS_IN, NEIGHBOURS, Phase
@@ -37,29 +37,72 @@ class Lease:
         return Lease(until=sent + duration, generation=self.generation + broken)
 
 
+STEP = 0.1
+"""Of the short lease: how much of a step of Redis's clock counts at most (`lease_time`)."""
+
+
 def margin(duration: float) -> float:
-    """How much earlier than Redis a router gives up: a tenth, for clocks that run at different rates."""
-    return duration * 0.1
+    """How much earlier than Redis a router gives up, in seconds.
+
+    A tenth for one step of Redis's clock within the lease (`STEP`), a twentieth for clocks that run at different rates.
+    """
+    return duration * (STEP + 0.05)
+
+
+def lease_time(before: int, passed: int, most: int) -> int:
+    """The time by which leases count, in milliseconds: Redis's clock, of which no step counts for more than `most`.
+
+    `before`: this time when it was last asked for. `passed`: what Redis's clock says has passed since then; negative
+    when it was set back. Counting too little is always safe: who waits for a lease to end waits for longer.
+    """
+    return before + min(max(passed, 0), most)
 
 
 def lease_unbroken(lease: Lease, generation: int, now: float) -> bool:
     """Rule 4: the lease that was held when the write began is still held, without a break."""
-    return lease.generation == generation and lease.holds(now)
+    return lease.generation == generation and now < lease.until
+
+
+def cut_off_at(lease: Lease, linger: float) -> float:
+    """Rule 4: when a request under way is cut off, unless the lease is renewed before.
+
+    What was cut off may still take effect for `linger` seconds. So nothing lands after the lease, which is the moment
+    from which others count on that.
+    """
+    return lease.until - linger
+
+
+def stays_after_leaving(open_requests: int, linger: float) -> float:
+    """Rule 4: for how many seconds a session that ends is still waited for: what it sent may land for so long."""
+    return linger if open_requests else 0.0
 
 
 class Verdict(Enum):
     """What becomes of a write once all its answers are in."""
 
     ANSWER = "answer the caller"
-    AGAIN = "do it again under the current phase"
+    BEGIN_ANEW = "begin anew under the current phase"
     FAIL = "the caller gets the primary's error"
+    UNKNOWN = "the caller is told that nobody knows whether it took effect"
 
 
-def verdict(*, unbroken: bool, primary_ok: bool) -> Verdict:
-    """Rules 4 and 5: a failed primary fails the caller, a failed secondary never does."""
+def verdict(*, sent: bool, primary_ok: bool, unbroken: bool, crossed: bool) -> Verdict:
+    """Rules 4 and 5: a failed primary fails the caller, a failed secondary never does.
+
+    `sent`: whether any request left this process. What may have been seen is never written again: others may have read
+    it, and have overwritten it since. `crossed`: another side has become the primary by the time that a broken lease
+    is held again. If none has, what the primary answered counts.
+    """
+    if not sent:
+        return Verdict.BEGIN_ANEW
     if not primary_ok:
         return Verdict.FAIL
-    return Verdict.ANSWER if unbroken else Verdict.AGAIN
+    return Verdict.ANSWER if unbroken or not crossed else Verdict.UNKNOWN
+
+
+def crossed(began: Phase, now: Phase) -> bool:
+    """Whether reads go to another side than when the write began."""
+    return EFFECTS[began].primary is not EFFECTS[now].primary
 
 
 def leaves_debt(*, primary_ok: bool, secondary_ok: bool, unbroken: bool) -> bool:
@@ -82,30 +125,64 @@ def drained(version: int, began: Iterable[int]) -> bool:
     return all(start >= version for start in began)
 
 
-def acknowledgeable(version: int, current_until: Iterable[int]) -> int:
-    """Rule 3: the newest version that may be acknowledged by a router that has adopted `version`.
+EVERY_TENANT = ""
+"""No tenant has this name; a barrier for it is one of all tenants."""
 
-    `current_until`: for each write in flight whose tenant has moved since, the last version under which
-    the write's view of its tenant was still current.
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Rule 3: a router has adopted `version`, and speaks for all tenants but those in `withheld`.
+
+    `withheld`: for each tenant with a write of an earlier standing in flight, the last version for which it speaks.
     """
-    return min(version, min(current_until, default=version))
+
+    version: int
+    withheld: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, tenant: str) -> int:
+        """The newest version that is acknowledged for `tenant`; for EVERY_TENANT, for all of them."""
+        if tenant == EVERY_TENANT:
+            return min([self.version, *self.withheld.values()])
+        return min(self.version, self.withheld.get(tenant, self.version))
+
+
+def acknowledgement(version: int, overtaken: Iterable[tuple[str, int]]) -> Acknowledgement:
+    """Rule 3: what a router that has adopted `version` may acknowledge.
+
+    `overtaken`: for each write in flight whose tenant has moved since, the tenant, and the last version under which the
+    write's view of it was still current.
+    """
+    withheld: dict[str, int] = {}
+    for tenant, last in overtaken:
+        withheld[tenant] = min(last, withheld.get(tenant, last))
+    return Acknowledgement(version, withheld)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A router's session as Redis sees it: times in seconds of Redis's clock."""
+    """A router's session as Redis sees it: times in seconds of Redis's lease time."""
 
     id: str
-    acknowledged: int
+    acknowledged: Acknowledgement
     expires: float
 
     def alive(self, now: float) -> bool:
         return self.expires > now
 
 
-def lagging(sessions: Iterable[Session], version: int, now: float) -> list[str]:
-    """Rule 2: the live sessions that have not acknowledged `version`. None left: the barrier is passed."""
-    return [session.id for session in sessions if session.alive(now) and session.acknowledged < version]
+def lagging(sessions: Iterable[Session], version: int, tenant: str, now: float) -> list[str]:
+    """Rule 2: the live sessions that have not acknowledged `version` for `tenant`. None left: the barrier is passed."""
+    return [
+        session.id for session in sessions if session.alive(now) and session.acknowledged.of(tenant) < version
+    ]
+
+
+def follows(known: str, before: str) -> bool:
+    """Rule 13: whether a change that came after a version with the stamp `before` follows the version `known`.
+
+    An empty stamp is one from before there were stamps.
+    """
+    return not known or not before or known == before
 
 
 class Refusal(StrEnum):

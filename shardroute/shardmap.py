@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .phases import EFFECTS, Phase
+from .rules import follows
 from .topology import Topology
 
 
@@ -20,7 +21,8 @@ class Standing:
     """Where a tenant stands. `epoch` counts its moves; `version` is the map version of the last one.
 
     `synced`: a full copy has been made since the dual phase was entered (rule 10).
-    `hold_until`: Redis time in seconds after which the hold is overdue (rule 11), in a hold only.
+    `hold_until`: lease time in seconds (`rules.lease_time`) after which the hold is overdue (rule 11), in a hold only.
+    `declared`: the hold is one of a tenant that is being declared new: it has no data, and goes to one cluster at once.
     `canary`: percentage of reads that the other side answers; only where `synced`, and only until the next move.
     """
 
@@ -30,6 +32,7 @@ class Standing:
     synced: bool = False
     hold_until: float | None = None
     canary: int = 0
+    declared: bool = False
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Standing:
@@ -41,6 +44,7 @@ class Standing:
             synced=bool(int(raw.get("synced", 0))),
             hold_until=hold_until / 1000 or None,
             canary=int(raw.get("canary", 0)),
+            declared=bool(int(raw.get("declared", 0))),
         )
 
     def moved(self, since: Standing) -> bool:
@@ -55,11 +59,16 @@ class MissedChange(Exception):
     """A change does not follow the map's version: something in between was missed."""
 
 
+class ForkedMap(Exception):
+    """A change has the next version, and comes after another map than this one (rule 13)."""
+
+
 @dataclass(frozen=True, slots=True)
 class MapChange:
     """One entry of the change stream. `tenant` is None where only the map's own fields change.
 
-    `standing` None means that the tenant follows its shard's default again.
+    `standing` None means that the tenant follows its shard's default again. `stamp` names the version, and `after`
+    is the stamp of the one before it.
     """
 
     version: int
@@ -67,17 +76,24 @@ class MapChange:
     tenant: str | None = None
     standing: Standing | None = None
     shard: int | None = None
+    stamp: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardMap:
-    """Which tenant stands where. `moving` is the number of tenants between OLD and NEW."""
+    """Which tenant stands where. `moving` is the number of tenants between OLD and NEW.
+
+    `stamp` tells this version from one of the same number in another map: a replica that lacked the newest changes, and
+    went on without them.
+    """
 
     incarnation: str
     version: int = 0
     moving: int = 0
     tenants: Mapping[str, Standing] = field(default_factory=dict)
     defaults: Mapping[int, Standing] = field(default_factory=dict)
+    stamp: str = ""
 
     def standing(self, tenant: str, shard: int) -> Standing:
         """The tenant's own record, else its shard's default, else the start of the line."""
@@ -88,12 +104,14 @@ class ShardMap:
         return self.defaults.get(shard, UNMOVED)
 
     def apply(self, change: MapChange) -> ShardMap:
-        """The map after `change`; itself if the change is old news. Raises MissedChange on a gap."""
+        """The map after `change`; itself if the change is old news. Raises MissedChange on a gap, ForkedMap."""
         if change.version <= self.version:
             return self
         if change.version != self.version + 1:
             raise MissedChange(f"map is at {self.version}, change is {change.version}")
-        changed = replace(self, version=change.version, moving=change.moving)
+        if not follows(self.stamp, change.after):
+            raise ForkedMap(f"version {change.version} comes after another version {self.version}")
+        changed = replace(self, version=change.version, moving=change.moving, stamp=change.stamp)
         if change.shard is not None and change.standing is not None:
             return replace(
                 changed, defaults=MappingProxyType({**self.defaults, change.shard: change.standing})

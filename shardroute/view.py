@@ -1,36 +1,74 @@
 """What one process knows: the map, its lease, and its writes in flight. No await, no I/O; time comes from `clock`.
 
-The follower changes it, requests read it. It answers three questions: may a write begin, was the lease
-held throughout (rule 4), and which version may be acknowledged (rule 3).
+The follower changes it, requests read it. It answers four questions: may a write begin, was the lease held throughout
+(rule 4), what has to be cut off before the lease ends (rule 4), and what may be acknowledged (rule 3).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from .errors import MapLost, ShardrouteError
-from .rules import Lease, acknowledgeable, lease_unbroken
+from .rules import Acknowledgement, Lease, acknowledgement, cut_off_at, lease_unbroken
 from .shardmap import Migration, ShardMap, Standing
 from .timing import clock
 
 InFlight = tuple[str, int]
 """A tenant and the epoch under which a write of it began."""
 
+Requests = Sequence["asyncio.Task[Any]"]
+
+
+class Flight:
+    """A write in flight.
+
+    `requests`: the tasks that wait for clusters, empty while it waits for none. `cancelling`: None until they were cut
+    off; then how many other cancellations the first of them had pending. `overtaken`: None while the write's view of
+    its tenant is current, then the last version of the map for which it was.
+    """
+
+    # Of the class, and not set for each: nearly every write ends without either.
+    cancelling: int | None = None
+    overtaken: int | None = None
+
+    def __init__(self, of: InFlight, requests: Requests = ()) -> None:
+        self.of = of
+        self.requests = requests
+
+    def cut_off(self) -> None:
+        """Cancels what is under way. Done once: a request that was cut off comes to an end by itself."""
+        if self.cancelling is None and self.requests:
+            self.cancelling = self.requests[0].cancelling()
+            for request in self.requests:
+                request.cancel()
+
 
 class View:
-    """The state that all requests of a router share. `confirmed`: when Redis last said that the map is current."""
+    """The state that all requests of a router share.
 
-    def __init__(self, migration: Migration, shard_map: ShardMap, clock: Callable[[], float] = clock) -> None:
+    `confirmed`: when Redis last said that the map is current. `linger`: for how many seconds a request that was cut off
+    may still take effect.
+    """
+
+    def __init__(
+        self,
+        migration: Migration,
+        shard_map: ShardMap,
+        clock: Callable[[], float] = clock,
+        *,
+        linger: float = 0.0,
+    ) -> None:
         self.migration = migration
         self.map = shard_map
         self.lease = Lease()
         self.clock = clock
         self.confirmed = clock()
-        self.failure: Exception | None = None
-        self._closing = False
-        self._in_flight: dict[InFlight, int] = {}
-        self._overtaken: dict[InFlight, int] = {}
+        self.failure: MapLost | None = None
+        self.closing = False
+        self.linger = linger
+        self._flights: set[Flight] = set()
         self._changed = asyncio.Event()
         self._drained: Callable[[], None] = lambda: None
 
@@ -40,41 +78,56 @@ class View:
     # -- writes ----------------------------------------------------------------------------------------------
 
     def may_write(self) -> bool:
-        """Whether the lease is held. Raises MapLost once the map was lost (rule 13), ShardrouteError at the end."""
+        """Whether a write may be sent now: the lease outlasts whatever of it may still land (rule 4).
+
+        Raises MapLost once the map was lost (rule 13), ShardrouteError at the end.
+        """
         if self.failure is not None:
             raise MapLost(str(self.failure)) from self.failure
-        if self._closing:
+        if self.closing:
             raise ShardrouteError("the router has been closed: it answers no more writes")
-        return self.lease.holds(self.clock())
+        return self.clock() < cut_off_at(self.lease, self.linger)
 
-    def may_answer(self, generation: int, *, ahead: float = 0.0) -> bool:
-        """Rule 4: whether a write that began under this generation of the lease may be answered.
+    @property
+    def writable(self) -> bool:
+        """Whether the lease is held for so long that a write can still be sent."""
+        return self.until_cut_off() > 0
 
-        `ahead`: and the lease holds for so many seconds more, even if nobody renews it.
-        """
-        return lease_unbroken(self.lease, generation, self.clock() + ahead)
+    def may_answer(self, generation: int) -> bool:
+        """Rule 4: whether a write that began under this generation of the lease may be answered."""
+        return lease_unbroken(self.lease, generation, self.clock())
 
-    def enter(self, write: InFlight) -> None:
+    def enter(self, write: InFlight, requests: Requests = ()) -> Flight:
         """A write begins."""
-        self._in_flight[write] = self._in_flight.get(write, 0) + 1
+        flight = Flight(write, requests)
+        self._flights.add(flight)
+        return flight
 
-    def leave(self, write: InFlight) -> None:
+    def leave(self, flight: Flight) -> None:
         """A write has ended; if a change was waiting for it, the acknowledgement is pushed at once (rule 3)."""
-        left = self._in_flight[write] - 1
-        if left:
-            self._in_flight[write] = left
-            return
-        del self._in_flight[write]
-        if self._overtaken.pop(write, None) is not None:
+        self._flights.discard(flight)
+        if flight.overtaken is not None:
             self._drained()
 
     @property
     def writes_in_flight(self) -> int:
-        return sum(self._in_flight.values())
+        return len(self._flights)
 
-    def acknowledged(self) -> int:
-        """The newest version under which no write of an earlier standing is still in flight (rule 3)."""
-        return acknowledgeable(self.map.version, self._overtaken.values())
+    def acknowledged(self) -> Acknowledgement:
+        """The newest version, less the tenants with a write of an earlier standing in flight (rule 3)."""
+        overtaken = [(one.of[0], one.overtaken) for one in self._flights if one.overtaken is not None]
+        return acknowledgement(self.map.version, overtaken)
+
+    # -- cutting off (rule 4) ----------------------------------------------------------------------------------
+
+    def until_cut_off(self) -> float:
+        """Seconds until what is under way has to be cut off, unless the lease is renewed before; 0 or less: now."""
+        return cut_off_at(self.lease, self.linger) - self.clock()
+
+    def cut_off(self) -> None:
+        """Nothing that was sent under this lease may land after it."""
+        for flight in self._flights:
+            flight.cut_off()
 
     # -- the follower ----------------------------------------------------------------------------------------
 
@@ -86,13 +139,13 @@ class View:
         if newer.version <= self.map.version:
             return
         before, self.map = self.map, newer
-        for write in self._in_flight:
-            tenant, epoch = write
-            if self.standing(tenant).epoch != epoch:
-                self._overtaken.setdefault(write, before.version)
+        for flight in self._flights:
+            tenant, epoch = flight.of
+            if flight.overtaken is None and self.standing(tenant).epoch != epoch:
+                flight.overtaken = before.version
         self.announce()
 
-    def fail(self, failure: Exception) -> None:
+    def fail(self, failure: MapLost) -> None:
         """The map is lost: writing stops."""
         self.failure = failure
         self.lease = Lease(generation=self.lease.generation + 1)
@@ -100,7 +153,7 @@ class View:
 
     def refuse_writes(self) -> None:
         """No write begins any more; those in flight may still be answered."""
-        self._closing = True
+        self.closing = True
         self.announce()
 
     def close(self) -> None:

@@ -18,7 +18,20 @@ from ..migration import Options
 from . import comparing, looking, verbs
 from .caller import NAME, Caller, called_by
 from .exits import Exit
-from .options import COMMON, Common, Ids, Parallel, Repair, Tenant, Tenants, Yes, every, flag
+from .options import (
+    COMMON,
+    AcceptLoss,
+    Common,
+    Ids,
+    Parallel,
+    Repair,
+    Tenant,
+    Tenants,
+    Trust,
+    Yes,
+    every,
+    flag,
+)
 from .running import perform
 
 
@@ -95,6 +108,8 @@ def migrate(
     canary: Annotated[
         bool, flag("Let the new cluster answer 5, 25, 50, then all reads first, by [gates].")
     ] = False,
+    accept_loss: AcceptLoss = 0,
+    trust: Trust = None,
     yes: Yes = False,
     parallel: Parallel = 2,
     common: Common = COMMON,
@@ -106,7 +121,7 @@ def migrate(
     """
     options = Options(
         purge_target=purge_target, verify=not no_verify, empty=empty or everyone, gates=not no_gates,
-        watch=not no_watch, canary=canary,
+        watch=not no_watch, canary=canary, accept_loss=accept_loss, trust=trust,
     )  # fmt: skip
     return perform(
         common, verbs.migrate(tenants, everyone=everyone, options=options, yes=yes, parallel=parallel)
@@ -118,11 +133,18 @@ def verify(
     *tenants: Tenants,
     everyone: Annotated[bool, every("All that are on two clusters.")] = False,
     repair: Repair = False,
+    accept_loss: AcceptLoss = 0,
+    trust: Trust = None,
     parallel: Parallel = 2,
     common: Common = COMMON,
 ) -> int:
     """Compare every record of both sides. Differences end in exit code 3."""
-    return perform(common, verbs.verify(tenants, everyone=everyone, repair=repair, parallel=parallel))
+    return perform(
+        common,
+        verbs.verify(
+            tenants, everyone=everyone, repair=repair, accept_loss=accept_loss, trust=trust, parallel=parallel
+        ),
+    )
 
 
 @app.command
@@ -158,6 +180,8 @@ def rollback(
     everyone: Annotated[bool, every("All that have crossed and are not completed.")] = False,
     verify: Annotated[bool, flag("Compare every record before crossing back, in step or not.")] = False,
     purge_target: Annotated[bool, flag("From NEW: first delete what the old cluster still holds.")] = False,
+    accept_loss: AcceptLoss = 0,
+    trust: Trust = None,
     yes: Yes = False,
     parallel: Parallel = 2,
     common: Common = COMMON,
@@ -166,7 +190,7 @@ def rollback(
 
     From DUAL_NEW it takes a moment; from NEW every record is copied back and compared.
     """
-    options = Options(purge_target=purge_target, verify_synced=verify)
+    options = Options(purge_target=purge_target, verify_synced=verify, accept_loss=accept_loss, trust=trust)
     return perform(
         common, verbs.rollback(tenants, everyone=everyone, options=options, yes=yes, parallel=parallel)
     )

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
-from ..errors import ConfigError, InvalidInput, TenantLocked, VerbRefused, VerificationFailed
+from ..errors import (
+    ConfigError,
+    InvalidInput,
+    LossRefused,
+    SuspectsDiffer,
+    TenantLocked,
+    VerbRefused,
+    VerificationFailed,
+)
 
 
 class Exit(IntEnum):
@@ -24,6 +32,8 @@ _OF_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
     (InvalidInput, Exit.USAGE),
     (VerbRefused, Exit.USAGE),
     (VerificationFailed, Exit.DIFFERENT),
+    (LossRefused, Exit.DIFFERENT),
+    (SuspectsDiffer, Exit.DIFFERENT),
     (TenantLocked, Exit.LOCKED),
 )
 """The first that fits; every other error is a failure."""

@@ -10,6 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from ..admin import Admin, Diagnosis, TenantStatus
+from ..checkup import megabytes
 from ..control import SessionState
 from ..errors import InvalidInput, ShardrouteError, Unavailable
 from ..phases import EFFECTS, LINE, Phase
@@ -36,6 +37,12 @@ _SESSIONS: tuple[Column, ...] = (
     text("host"),
     text("pid", fold=False),
 )  # fmt: skip
+_MEMORY: tuple[Column, ...] = (
+    text("kind", "in Redis"),
+    number("keys"),
+    Column("size", lambda row: _size(row["bytes"]), right=True),
+    Column("at most", lambda row: _size(row["limit"]), right=True),
+)
 
 
 async def init(run: Run, admin: Admin) -> None:
@@ -178,6 +185,11 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
         "incarnation": found.incarnation,
         "sessions": [_session_row(session, found.version) for session in found.sessions],
         "half_done": [_status_row(status) for status in found.half_done],
+        "memory": {
+            "used": found.memory.used,
+            "maxmemory": found.memory.most,
+            "ours": [asdict(one) for one in found.memory.ours],
+        },
         "problems": found.problems,
         "notes": found.notes,
     }
@@ -194,12 +206,17 @@ def _session_row(session: SessionState, version: int) -> dict[str, Any]:
     }
 
 
+def _size(number_of_bytes: int | None) -> str:
+    return "" if number_of_bytes is None else megabytes(number_of_bytes)
+
+
 def _show_diagnosis(run: Run, found: Diagnosis) -> None:
     screen, document = run.screen, run.document
     screen.line(f"map version {found.version}, incarnation {found.incarnation}")
     screen.table(_SESSIONS, document["sessions"])
     held = (_HOLDER,) if any(status.holder for status in found.half_done) else ()
     screen.table(_STATUS + held, document["half_done"])
+    screen.table(_MEMORY, document["memory"]["ours"])
     for problem in found.problems:
         screen.line(Text.assemble(("problem: ", "bold red"), as_typed(problem)))
     for note in found.notes:

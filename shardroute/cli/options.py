@@ -9,6 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from ..phases import Side
+
 
 @Parameter(name="*", group="Common options")
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,5 +69,18 @@ def flag(text: str) -> Parameter:
     return Parameter(negative=(), show_default=False, help=text)
 
 
+AcceptLoss = Annotated[
+    int,
+    Parameter(
+        metavar="N",
+        validator=Number(gte=0),
+        show_default=False,
+        help="So many records of the other side a repair may delete or replace.",
+    ),
+]
+Trust = Annotated[
+    Side | None,
+    Parameter(help="Which side is right where a migrator without its lock may have written."),
+]
 Yes = Annotated[bool, flag("Do not ask before deleting.")]
 Repair = Annotated[bool, flag("Bring records that differ to the other side again.")]

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import stamina.instrumentation
 
+from ..addresses import shown
 from ..admin import Admin, TenantStatus
 from ..config import Config
 from ..errors import ConfigError, ControlPlaneUnavailable, MapLost, ShardrouteError
@@ -125,12 +125,9 @@ async def _check_redis(config: Config, *, needs_map: bool) -> None:
         if needs_map:
             raise
     except (TimeoutError, ControlPlaneUnavailable) as error:
-        raise ControlPlaneUnavailable(f"no Redis at {_address(config)} (control.url). {error}") from error
-
-
-def _address(config: Config) -> str:
-    parts = urlsplit(config.control.url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        raise ControlPlaneUnavailable(
+            f"no Redis at {shown(config.control.url)} (control.url). {error}"
+        ) from error
 
 
 def _hear_of_retries(run: Run, common: Common) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 from uuid import uuid4
 
+from ..addresses import shown
 from ..errors import InvalidInput
 from ..quoting import quoted
 
@@ -221,8 +221,7 @@ def _late(ends: Sequence[End], complaints: _Complaints) -> bool:
 def _address(environment: Mapping[str, str]) -> str:
     names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     found = next((environment[name] for name in names if environment.get(name)), "http://localhost:4318")
-    parts = urlsplit(found)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return shown(found)
 
 
 class _Complaints(logging.Handler):

@@ -14,7 +14,7 @@ from ..admin import Admin
 from ..errors import InvalidInput, ShardrouteError
 from ..gates import Gates
 from ..migration import Options, Outcome, Verification, each
-from ..phases import LINE, Phase
+from ..phases import LINE, Phase, Side
 from ..topology import check_tenant
 from .asking import confirm_purge, confirm_purge_target
 from .exits import Exit
@@ -108,13 +108,21 @@ def move(
     return command
 
 
-def verify(tenants: Sequence[str], *, everyone: bool, repair: bool, parallel: int) -> Command:
+def verify(
+    tenants: Sequence[str],
+    *,
+    everyone: bool,
+    repair: bool,
+    accept_loss: int,
+    trust: Side | None,
+    parallel: int,
+) -> Command:
     """Differences that were not repaired end in exit code 3."""
 
     async def command(run: Run, admin: Admin) -> None:
         async def one(tenant: str) -> Row:
             began = time.monotonic()
-            found = await admin.verify(tenant, repair=repair)
+            found = await admin.verify(tenant, repair=repair, accept_loss=accept_loss, trust=trust)
             return _verified(tenant, found, repair=repair, seconds=time.monotonic() - began)
 
         chosen = await _chosen(admin, "verify", tenants, everyone=everyone)

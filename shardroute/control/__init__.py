@@ -6,6 +6,7 @@ from .mapstore import MapStore, default_lock
 from .plane import ControlPlane
 from .sessions import PROTOCOL, Heartbeat, SessionInfo, Sessions, SessionState, new_session_id
 from .stats import Stats
+from .usage import Memory, Usage
 
 __all__ = [
     "PROTOCOL",
@@ -17,10 +18,12 @@ __all__ = [
     "LockState",
     "Locks",
     "MapStore",
+    "Memory",
     "SessionInfo",
     "SessionState",
     "Sessions",
     "Stats",
+    "Usage",
     "Window",
     "default_lock",
     "new_session_id",

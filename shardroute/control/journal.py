@@ -9,9 +9,13 @@ from enum import StrEnum
 from typing import Any
 
 from ..errors import LockLost, VerbRefused
+from ..phases import Side
 from ..rules import Journal as JournalCounts
 from .connection import Connections
 from .scripts import Scripts
+
+SUSPECTS_MOST = 10_000
+"""Suspects of one tenant that are kept. A migrator has a few batches under way, so one that wakes leaves far fewer."""
 
 
 class Begun(StrEnum):
@@ -70,6 +74,27 @@ class Journal:
                 f"tenant {tenant!r} is in {detail}, on one cluster only: there is nothing to repair"
             )
 
+    async def doubt(self, tenant: str, shard: int, side: Side, ids: Sequence[str]) -> str:
+        """Notes what a migrator may have written to `side` after its lock was lost; what that makes of the ids.
+
+        `DEBT`, `SUSPECT` or `UNUSED`. Of a tenant's suspects, `SUSPECTS_MOST` are kept.
+        """
+        code, _ = await self._scripts.run("doubt", tenant, tenant, shard, side, SUSPECTS_MOST, *ids)
+        return str(code)
+
+    async def suspects(self, tenant: str) -> list[tuple[Side, str]]:
+        """Records that a migrator without its lock may have written on what was the primary then, and of which side."""
+        key, redis = self._scripts.keys.suspects(tenant), self._connections.commands
+        noted: Any = await self._scripts.ask(lambda: redis.smembers(key))
+        parts = [str(entry).partition(" ") for entry in noted]
+        return sorted((Side(side), record_id) for side, _, record_id in parts)
+
+    async def suspected(self) -> list[str]:
+        """Tenants that have suspects."""
+        key, redis = self._scripts.keys.suspected, self._connections.commands
+        names: Any = await self._scripts.ask(lambda: redis.smembers(key))
+        return sorted(str(name) for name in names)
+
     async def reap(self, tenant: str) -> int:
         """Turns tokens of vanished sessions into debt (rule 8); how many."""
         reaped: Any = await self._scripts.run("reap", tenant)
@@ -110,6 +135,14 @@ class Journal:
         """After the write; which of `ids` were touched meanwhile and are (still) debt."""
         note = json.dumps([checkpoint.cursor, checkpoint.copied, checkpoint.epoch]) if checkpoint else ""
         return list(_held(tenant, await self._scripts.run("close", tenant, fence, window, kind, note, *ids)))
+
+    async def acquit(
+        self, tenant: str, fence: int, suspects: Sequence[tuple[Side, str]], *, debt: bool
+    ) -> None:
+        """They are suspects no longer; with `debt`, they are to be brought to the secondary."""
+        for start in range(0, len(suspects), 1000):
+            flat = [word for suspect in suspects[start : start + 1000] for word in suspect]
+            _held(tenant, await self._scripts.run("acquit", tenant, tenant, fence, int(debt), *flat))
 
     async def checkpoint(self, tenant: str) -> Checkpoint:
         key, redis = self._scripts.keys.copy(tenant), self._connections.commands

@@ -60,14 +60,22 @@ class Keys:
     def tallies(self, tenant: str) -> str:
         return self._key("tallies", tenant)
 
-    def batches(self, tenant: str) -> str:
-        return self._key("batches", tenant)
+    @property
+    def batches(self) -> str:
+        return self._key("batches")
 
     def examples(self, tenant: str) -> str:
         return self._key("examples", tenant)
 
     def recorded(self, tenant: str) -> str:
         return self._key("recorded", tenant)
+
+    @property
+    def suspected(self) -> str:
+        return self._key("suspected")
+
+    def suspects(self, tenant: str) -> str:
+        return self._key("suspects", tenant)
 
     def of(self, tenant: str) -> tuple[str, ...]:
         """All keys that a script may touch. `tenant` "" serves the scripts that touch no tenant's keys."""
@@ -89,7 +97,18 @@ class Keys:
             self._key("void", tenant),
             self._key("beats"),
             self.tallies(tenant),
-            self.batches(tenant),
+            self.batches,
             self.examples(tenant),
             self.recorded(tenant),
+            self._key("withheld"),
+            self._key("usage"),
+            self._key("sizes"),
+            self._key("ends"),
+            self.suspects(tenant),
+            self.suspected,
         )
+
+    def kind_and_tenant(self, key: str) -> tuple[str, str]:
+        """What kind of key of a tenant it is, and whose."""
+        kind, _, tenant = key.removeprefix(self._key("")).partition(":")
+        return kind, tenant

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..errors import ControlPlaneUnavailable, LockLost, MigrationError, TenantLocked
@@ -31,11 +32,29 @@ class HeldLock:
     tenant: str
     fence: int
     until: float
+    held_in_redis: Callable[[], Awaitable[bool]]
+
+    @property
+    def left(self) -> float:
+        """For how many seconds it is certainly held; below 0 once it may be somebody else's."""
+        return self.until - clock()
 
     def check(self) -> None:
         """Before every request that writes (rule 12). Raises LockLost once the lock may be somebody else's."""
-        if clock() >= self.until:
+        if self.left <= 0:
             raise LockLost(f"tenant {self.tenant!r}: the lock ran out or was taken over; this migrator stops")
+
+    async def look(self) -> None:
+        """As `check`, and Redis is asked as well: one short request. Raises LockLost, ControlPlaneUnavailable."""
+        self.check()
+        if not await self.held_in_redis():
+            self.lose()
+        self.check()
+
+    def lose(self) -> None:
+        """Redis says that it is somebody else's. Raises LockLost."""
+        self.until = float("-inf")
+        self.check()
 
 
 class Locks:
@@ -55,7 +74,7 @@ class Locks:
         """
         asked = clock()
         fence, taken_over = await self._acquire(tenant, owner, life)
-        held = HeldLock(tenant, fence, until=asked + life)
+        held = HeldLock(tenant, fence, asked + life, partial(self._holds, tenant, fence))
         quiet = False
         try:
             async with asyncio.TaskGroup() as group:
@@ -90,12 +109,15 @@ class Locks:
             raise TenantLocked(tenant, str(value), float(extra) / 1000)
         return int(value), bool(extra)
 
+    async def _holds(self, tenant: str, fence: int) -> bool:
+        (code,) = await self._scripts.run("holds", tenant, fence)
+        return bool(code == "OK")
+
     async def _inherit(self, held: HeldLock) -> None:
         """What the former holder left half-written becomes debt."""
         (code,) = await self._scripts.run("inherit", held.tenant, held.fence)
         if code == "LOCK_LOST":
-            held.until = float("-inf")
-            held.check()
+            held.lose()
 
     async def _keep(self, held: HeldLock, life: float) -> None:
         """Extends at a quarter of the lock's life. A Redis that is away is asked again: every step asks it anyway."""
@@ -108,7 +130,7 @@ class Locks:
                 held.check()
                 continue
             if answer[0] == "LOCK_LOST":
-                held.until = float("-inf")
+                held.lose()
             held.check()
             held.until = asked + life
 

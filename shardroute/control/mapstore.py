@@ -10,9 +10,10 @@ from typing import Any
 
 from ..errors import InvalidInput, LockLost, MapLost, MoveRefused
 from ..phases import Phase
+from ..rules import follows
 from ..shardmap import MapChange, ShardMap, Standing
 from .connection import Connections
-from .scripts import Scripts, pairs
+from .scripts import Argument, Scripts, pairs
 
 
 def parse_change(raw: str) -> MapChange:
@@ -25,6 +26,8 @@ def parse_change(raw: str) -> MapChange:
         tenant=fields.get("tenant"),
         standing=Standing.from_dict(standing) if standing else None,
         shard=fields.get("shard"),
+        stamp=fields.get("stamp", ""),
+        after=fields.get("after", ""),
     )
 
 
@@ -43,7 +46,27 @@ class MapStore:
 
     async def load(self) -> tuple[ShardMap, str]:
         """The whole map, and the configuration it was made for. Raises MapLost where there is none (rule 13)."""
-        raw_meta, raw_tenants, raw_defaults = await self._scripts.run("load")
+        shard_map, configuration, _ = await self._load("")
+        return shard_map, configuration
+
+    async def reload(self, known: ShardMap) -> ShardMap:
+        """The whole map of a process that knew an earlier version of it.
+
+        Raises MapLost if it is provably another map (rule 13): of another incarnation, older than what is known, or one
+        that went on without it. Of a version that has left the stream, 10,000 changes ago, nothing can be proven.
+        """
+        loaded, _, stamp = await self._load(known.version)
+        if loaded.incarnation != known.incarnation:
+            raise MapLost(f"the map is another one now: {loaded.incarnation}, it was {known.incarnation}")
+        if loaded.version < known.version:
+            raise MapLost(f"the map went back from version {known.version} to {loaded.version}")
+        if not follows(known.stamp, stamp):
+            raise MapLost(f"the map went on without version {known.version}, which this process has seen")
+        return loaded
+
+    async def _load(self, version: Argument) -> tuple[ShardMap, str, str]:
+        """The map, the configuration it was made for, and the stamp that `version` has in it."""
+        raw_meta, raw_tenants, raw_defaults, stamp = await self._scripts.run("load", "", version)
         meta = pairs(raw_meta)
         if "incarnation" not in meta:
             raise MapLost(
@@ -56,8 +79,9 @@ class MapStore:
             moving=int(meta["moving"]),
             tenants={name: _standing(raw) for name, raw in pairs(raw_tenants).items()},
             defaults={int(shard): _standing(raw) for shard, raw in pairs(raw_defaults).items()},
+            stamp=meta.get("stamp", ""),
         )
-        return shard_map, meta["configuration"]
+        return shard_map, meta["configuration"], str(stamp)
 
     async def changes_after(self, version: int, *, wait: float) -> list[MapChange]:
         """The changes that follow `version`; waits up to `wait` seconds for one."""
@@ -114,14 +138,19 @@ class MapStore:
         code, detail, *_ = await self._scripts.run("canary", tenant, tenant, shard, percent, fence) + [""]
         return _version(tenant, code, detail)
 
-    async def create_tenant(self, tenant: str, shard: int) -> tuple[bool, int]:
-        """Declares a tenant without data as one of the new side; whether it was new, and the map version."""
-        code, version, phase = await self._scripts.run("create", tenant, tenant, shard)
+    async def declare(
+        self, tenant: str, shard: int, standing: Standing, to: Phase, *, max_hold: float
+    ) -> int:
+        """Takes one step of declaring a tenant new, from this very standing; the new map version.
+
+        Raises MoveRefused, MapLost. That the tenant has no data, the caller has seen: `declaring.Declarer`.
+        """
+        code, detail, *_ = await self._scripts.run(
+            "create", tenant, tenant, shard, to, standing.version, int(max_hold * 1000)
+        ) + [""]
         if code == "LOCKED":
-            raise MoveRefused(tenant, code, f"it is held by {phase}; try again when that has ended")
-        if code == "EXISTS" and phase != Phase.NEW:
-            raise MoveRefused(tenant, "EXISTS", f"it stands at {phase} already")
-        return bool(code == "CREATED"), int(version)
+            raise MoveRefused(tenant, code, f"it is held by {detail}; try again when that has ended")
+        return _version(tenant, code, detail)
 
     async def wait_for_replicas(self, replicas: int, timeout: float) -> None:
         """Returns when `replicas` have everything written so far; raises MoveRefused if they do not in time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from .mapstore import MapStore
 from .scripts import Scripts
 from .sessions import Sessions
 from .stats import Stats
+from .usage import Memory, used
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,19 @@ class ControlPlane:
         `patience`: for how many seconds every request to a Redis that is away is asked again.
         """
         connections, keys = Connections.open(config), Keys(config.namespace)
-        scripts = Scripts(connections.commands, keys, timeout=config.timeout, patience=patience)
+        scripts = Scripts(
+            connections.commands,
+            keys,
+            timeout=config.timeout,
+            patience=patience,
+            reconnect=connections.renew,
+        )
         return cls(
             maps=MapStore(connections, scripts),
             sessions=Sessions(scripts),
             journal=Journal(connections, scripts),
             locks=Locks(connections, scripts),
-            stats=Stats(connections, scripts),
+            stats=Stats(connections, scripts, budget=config.statistics_bytes),
             scripts=scripts,
             connections=connections,
             keys=keys,
@@ -63,10 +71,19 @@ class ControlPlane:
         milliseconds: Any = await self.scripts.run("time")
         return int(milliseconds) / 1000
 
+    async def lease_time(self) -> float:
+        """The time by which leases and holds count, in seconds: Redis's clock less its steps (`rules.lease_time`)."""
+        milliseconds: Any = await self.scripts.run("lease_time")
+        return int(milliseconds) / 1000
+
+    async def memory(self, moving: Sequence[str]) -> Memory:
+        """What we use of Redis, and what it has. `moving`: the tenants that may have a journal."""
+        return await used(self.scripts, self.stats, moving)
+
     async def setting(self, name: str) -> str | None:
-        """A setting of the Redis server. Raises ShardrouteError where it does not tell (managed services)."""
+        """A setting of the Redis server. Raises ControlPlaneUnavailable where it does not tell (managed services)."""
         redis = self.connections.commands
-        answer: Any = await self.scripts.ask(lambda: redis.config_get(name))
+        answer: Any = await self.scripts.ask(lambda: redis.config_get(name), optional=True)
         return str(answer[name]) if name in answer else None
 
     async def aclose(self) -> None:

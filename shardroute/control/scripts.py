@@ -1,4 +1,4 @@
-"""Runs the Lua scripts beside this file, and is the one place where Redis's errors are translated.
+"""Runs the Lua scripts beside this file, and asks Redis everything else, with its errors translated.
 
 Every script that changes something is repeatable (its head says how), so a lost answer may be asked for again.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar, cast
@@ -16,30 +17,24 @@ from typing import Any, TypeVar, cast
 import stamina
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError
 
-from ..errors import ControlPlaneUnavailable, MapLost, ShardrouteError
-from ..quoting import quoted
+from ..errors import ControlPlaneUnavailable, MapLost
+from ..timing import Seldom
 from .keys import Keys
+from .redis_errors import Judgement, translated
+
+log = logging.getLogger(__name__)
 
 AnyRedis = Redis | RedisCluster
 Argument = str | int | float
 _Answer = TypeVar("_Answer")
 
+_LOUD = Seldom(60.0)
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turns the client's errors into ControlPlaneUnavailable; a script that fails is a bug and says so."""
-    try:
-        yield
-    except ResponseError as error:
-        if str(error).startswith(
-            ("OOM", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS")
-        ):
-            raise ControlPlaneUnavailable(f"Redis refuses writes: {error}") from error
-        raise ShardrouteError(f"Redis: {quoted(error)}") from error
-    except (RedisError, OSError, TimeoutError) as error:
-        raise ControlPlaneUnavailable(f"Redis did not answer: {type(error).__name__}: {error}") from error
+
+async def _nothing() -> None:
+    """Where nobody can make connections anew."""
 
 
 def pairs(flat: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
@@ -60,12 +55,21 @@ def source(name: str) -> tuple[str, str]:
 class Scripts:
     """The scripts of one namespace on one connection pool."""
 
-    def __init__(self, redis: AnyRedis, keys: Keys, *, timeout: float, patience: float = 0.0) -> None:
+    def __init__(
+        self,
+        redis: AnyRedis,
+        keys: Keys,
+        *,
+        timeout: float,
+        patience: float = 0.0,
+        reconnect: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
         """`timeout`: seconds that one request may take. `patience`: for how many seconds a Redis that is away is
-        asked again; 0 fails at once."""
+        asked again; 0 fails at once. `reconnect`: makes all connections anew."""
         self._timeout = timeout
         self._redis = redis
         self._patience = patience
+        self._reconnect = reconnect
         self.keys = keys
 
     async def run(self, name: str, tenant: str = "", *arguments: Argument) -> list[Any]:
@@ -79,22 +83,49 @@ class Scripts:
         return cast("list[Any]", answer)
 
     async def ask(
-        self, question: Callable[[], Awaitable[_Answer]], *, timeout: float | None = None
+        self,
+        question: Callable[[], Awaitable[_Answer]],
+        *,
+        timeout: float | None = None,
+        optional: bool = False,
     ) -> _Answer:
-        """Any request to Redis, its errors translated, with this object's patience."""
+        """Any request to Redis, its errors translated, with this object's patience.
+
+        `optional`: many a Redis does not allow it; a refusal is final, and told to nobody but the caller.
+        """
         if not self._patience:
-            return await self._once(question, timeout)
+            return await self._once(question, timeout, optional)
+
+        def again(error: Exception) -> bool:
+            return isinstance(error, ControlPlaneUnavailable) and not (optional and error.refused)
+
         async for attempt in stamina.retry_context(
-            on=ControlPlaneUnavailable, attempts=None, timeout=self._patience, wait_initial=0.05, wait_max=1.0
+            on=again, attempts=None, timeout=self._patience, wait_initial=0.05, wait_max=1.0
         ):
             with attempt:
-                return await self._once(question, timeout)
+                return await self._once(question, timeout, optional)
         raise AssertionError("unreachable")  # the context returns or raises
 
-    async def _once(self, question: Callable[[], Awaitable[_Answer]], timeout: float | None) -> _Answer:
-        with translated():
-            async with asyncio.timeout(self._timeout if timeout is None else timeout):
-                return await question()
+    async def _once(
+        self, question: Callable[[], Awaitable[_Answer]], timeout: float | None, optional: bool
+    ) -> _Answer:
+        heard: list[Judgement] = []
+        try:
+            with translated(heard.append):
+                async with asyncio.timeout(self._timeout if timeout is None else timeout):
+                    return await question()
+        except ControlPlaneUnavailable:
+            await self._heed(heard[0], quietly=optional)
+            raise
+
+    async def _heed(self, judgement: Judgement, *, quietly: bool) -> None:
+        """What will not end by itself is told, and a server that may be the wrong one now is left."""
+        if judgement.loud and not quietly and _LOUD.due(judgement.code or judgement.text):
+            log.error("%s", judgement)
+        if judgement.entry.reconnect:
+            with suppress(ControlPlaneUnavailable), translated():
+                async with asyncio.timeout(self._timeout):
+                    await self._reconnect()
 
     async def _run(self, name: str, tenant: str, arguments: Sequence[Argument]) -> Any:
         text, digest = source(name)

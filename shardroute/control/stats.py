@@ -4,6 +4,8 @@ Statistics only, so nothing here may cost the map anything: every size is bounde
 read that is not asked for. What is added is one script, so one round trip. It is counted once or, if Redis did not
 answer, once or not at all: never twice, because a batch that is sent again has the same name. After an error, what
 was to be added is to be dropped.
+
+All tenants together have a budget of bytes (`budget`): where it is used up, the oldest of whoever has most make room.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from ..comparisons import Example, RecordedQuery, StatsWindow
 from ..errors import InvalidInput
 from ..phases import Phase
 from ..statistics import Tally
+from .budget import Budget
 from .connection import Connections
 from .scripts import Scripts, pairs
 
@@ -43,9 +46,15 @@ MOST_BYTES = 1 << 18
 class Stats:
     """All of it is per tenant. Every method raises ControlPlaneUnavailable. Durations in seconds."""
 
-    def __init__(self, connections: Connections, scripts: Scripts) -> None:
+    def __init__(self, connections: Connections, scripts: Scripts, *, budget: int) -> None:
+        """`budget`: bytes that all tenants' statistics together may take, of however many processes."""
         self._connections = connections
         self._scripts = scripts
+        self._budget = Budget(scripts, budget)
+
+    async def budget(self) -> int:
+        """Bytes that all tenants' statistics together may take of this server."""
+        return await self._budget.bytes()
 
     # -- counts ----------------------------------------------------------------------------------------------
 
@@ -64,8 +73,8 @@ class Stats:
             )
         if counts:
             limits = (MOST_WINDOWS, MOST_NAMES)
-            await self._scripts.run(
-                "tally", tenant, uuid4().hex, _ms(window), _ms(retention), *limits, json.dumps(counts)
+            await self._budget.spend(
+                "tally", tenant, (uuid4().hex,), _ms(window), _ms(retention), *limits, json.dumps(counts)
             )
 
     async def windows(self, tenant: str, *, seconds: float | None = None) -> list[StatsWindow]:
@@ -84,7 +93,7 @@ class Stats:
         """
         if examples and most > 0:
             texts = [part for example in examples for part in (example.badness, _example_text(example))]
-            await self._scripts.run("exemplify", tenant, most, _ms(retention), *texts)
+            await self._budget.spend("exemplify", tenant, (), most, _ms(retention), *texts)
 
     async def examples(self, tenant: str) -> list[Example]:
         """Worst first, of equals the newest first."""
@@ -104,7 +113,7 @@ class Stats:
         """
         texts = [text for text in map(_query_text, queries[-most:]) if text] if most > 0 else []
         if texts:
-            await self._scripts.run("record", tenant, uuid4().hex, most, _ms(retention), *texts)
+            await self._budget.spend("record", tenant, (uuid4().hex,), most, _ms(retention), *texts)
 
     async def recorded(self, tenant: str) -> list[RecordedQuery]:
         """Oldest first."""

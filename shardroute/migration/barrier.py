@@ -8,6 +8,7 @@ from time import monotonic
 
 from ..control import ControlPlane
 from ..errors import BarrierTimeout
+from ..rules import EVERY_TENANT
 from ..shardmap import Standing
 
 _POLL = 0.002  # seconds between looks, growing to ten times that
@@ -15,16 +16,23 @@ _LONG = 3.0  # seconds after which a wait is told of
 
 
 async def acknowledged(
-    plane: ControlPlane, name: str, standing: Standing, *, timeout: float, tell: Callable[[str], None]
+    plane: ControlPlane,
+    name: str,
+    standing: Standing,
+    *,
+    tenant: str = EVERY_TENANT,
+    timeout: float,
+    tell: Callable[[str], None],
 ) -> None:
     """Returns when every live session has acknowledged this standing of `name`. Raises BarrierTimeout.
 
+    `tenant`: whose writes it waits for; without one, those of all tenants.
     `tell` hears once, after three seconds, for whom it waits, how long that can last and what to do.
     """
     pause, behind, tell_at = _POLL, list[str](), monotonic() + _LONG
     try:
         async with asyncio.timeout(timeout):
-            while behind := await plane.sessions.lagging(standing.version):
+            while behind := await plane.sessions.lagging(standing.version, tenant):
                 if monotonic() >= tell_at:
                     tell_at = float("inf")
                     tell(await _whom(plane, behind))

@@ -21,7 +21,7 @@ from ..shardmap import Standing
 from ..telemetry import records_copied
 from .batches import BatchSize
 from .observer import Stage
-from .patience import in_order
+from .patience import Hit, in_order
 from .spans import batch_span
 from .windows import Windows
 from .work import Work
@@ -91,8 +91,9 @@ class Copier:
         if self._work.limiter is not None:
             await self._work.limiter.acquire(len(records))
         target = self._target
+        hit = Hit(target.side, [record.id for record in records])
         try:
-            await self._work.patience.write(target.store.name, lambda: _insert(target, records))
+            await self._work.patience.write(target.store.name, lambda: _insert(target, records), hit)
         except (Unavailable, ClusterRejected):
             # Perhaps the request was too large: half of it, down to a single record.
             if len(records) == 1:

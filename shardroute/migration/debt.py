@@ -15,6 +15,7 @@ from ..rules import Journal
 from ..shardmap import Standing
 from ..telemetry import debt_paid
 from .observer import Stage
+from .patience import Hit
 from .work import Work
 
 _Item = TypeVar("_Item")
@@ -104,10 +105,12 @@ async def bring(work: Work, primary: Target, secondary: Target, ids: list[str]) 
         fetch = partial(source.fetch, primary.place, some)
         present |= await work.patience.read(source.name, fetch)
     for records in _parts(list(present.values()), target.limits.upsert_records):
-        await work.patience.write(target.name, partial(target.upsert, secondary.place, records))
+        hit = Hit(secondary.side, [record.id for record in records])
+        await work.patience.write(target.name, partial(target.upsert, secondary.place, records), hit)
     absent = [record_id for record_id in ids if record_id not in present]
     for gone in _parts(absent, target.limits.delete_ids):
-        await work.patience.write(target.name, partial(target.delete, secondary.place, gone))
+        hit = Hit(secondary.side, gone)
+        await work.patience.write(target.name, partial(target.delete, secondary.place, gone), hit)
     work.step("debt written")
 
 

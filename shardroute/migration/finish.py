@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
+from time import monotonic
 from types import MappingProxyType
 
 from ..config import Config
@@ -26,6 +27,7 @@ _NEXT: Mapping[Phase, Phase] = MappingProxyType(
 )
 _PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER"})
 _NAMED = 10
+_POLL = 0.02  # seconds between looks at tenants that are being declared
 _BATCH = 500
 
 
@@ -126,13 +128,29 @@ class Finisher:
 
     async def _stragglers(self, shard: int) -> list[str]:
         """Tenants of the shard that are not at NEW: by their record, or by data on the old cluster without one."""
-        shard_map, _ = await self._plane.maps.load()
+        shard_map = await self._without_declarations(shard)
         old = self._config.route.old
         names = {name async for name in self._old_store.tenants(old.placement, old.collections())} | set(
             shard_map.tenants
         )
         mine = sorted(name for name in names if old.shard(name) == shard)
         return [name for name in mine if not _at_new(shard_map, name)]
+
+    async def _without_declarations(self, shard: int) -> ShardMap:
+        """The map once no tenant of the shard is being declared: each is over in a moment, or else its hold is."""
+        until = monotonic() + self._config.migration.max_hold
+        while True:
+            shard_map, _ = await self._plane.maps.load()
+            under_way = [
+                name
+                for name, standing in shard_map.tenants.items()
+                if standing.declared and self._config.route.old.shard(name) == shard
+            ]
+            if not under_way or monotonic() >= until:
+                return shard_map
+            await asyncio.sleep(_POLL)
+            for name in under_way:
+                await self._plane.maps.expire_hold(name, shard)
 
     async def _compact(self, shard: int) -> int:
         shard_map, _ = await self._plane.maps.load()

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,25 +26,25 @@ from ..errors import (
     MoveRefused,
     PreflightFailed,
     ShardrouteError,
-    VerificationFailed,
+    SuspectsDiffer,
 )
-from ..phases import EFFECTS, VERBS, Phase, check_arrived, check_verb, step_towards
+from ..phases import EFFECTS, VERBS, Phase, Side, check_arrived, check_verb, step_towards
 from ..ports import Store
 from ..routing import Sides
 from ..shardmap import Standing
 from .copier import Copier
 from .debt import Payer
+from .emptying import empty
 from .gatekeeper import Traffic, canary, pass_gates, set_canary, watch
-from .observer import Observer, Silent, Stage
-from .patience import Patience
+from .observer import Observer, Silent
+from .patience import Hit, Lock, Patience
 from .preflight import problems
+from .repair import catch_up, settle_suspects, verify_and_repair
 from .spans import stage_span
 from .verifier import Verification, Verifier
 from .work import Work
 
 _PAUSE = 0.002  # seconds before a refused move is tried again
-_CATCH_UP = 15.0  # seconds that debt is chased while writes keep making new debt
-_ROUNDS = 3
 _PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER", "TOKENS", "DEBT"})
 """Refusals that another try may not meet."""
 
@@ -57,7 +57,9 @@ class Options:
     a migration crosses, and not on the way back, which takes a moment).
     `empty`: move a tenant that has no records too. `gates`, `watch`: judge the traffic before and after a
     migration crosses, where the configuration says how. `canary`: before it crosses, the new cluster answers more
-    and more of its reads, by the gates; without gates, ConfigError.
+    and more of its reads, by the gates; without gates, ConfigError. `accept_loss`: so many records of the other side a
+    repair may delete or replace, even if they are more than `migration.repair_share`. `trust`: which side is right
+    where a migrator that had lost its lock may have written (SuspectsDiffer).
     """
 
     purge_target: bool = False
@@ -67,6 +69,8 @@ class Options:
     gates: bool = True
     watch: bool = True
     canary: bool = False
+    accept_loss: int = 0
+    trust: Side | None = None
 
 
 @dataclass(slots=True)
@@ -118,31 +122,49 @@ class Migrator:
         outcome, began = Outcome(tenant, verb), time.monotonic()
         with stage_span(f"shardroute.{verb}", tenant):
             async with self.working(tenant) as work:
-                standing = await work.standing()
+                standing = await _undeclared(work)
                 allowed = check_verb(verb, tenant, standing.phase)
                 check_arrived(allowed, tenant, standing.phase, synced=standing.synced)
                 destination = allowed.destination
                 assert destination is not None, f"{verb} moves nothing"
-                outcome.phase = await _Journey(work, destination, chosen, outcome).travel(standing)
+                to = EFFECTS[destination].primary
+                spare = await settle_suspects(work, standing, trust=chosen.trust, to=to)
+                outcome.phase = await _Journey(work, destination, chosen, outcome, spare).travel(standing)
+                if spare:
+                    await _follow(work)
                 if chosen.watch:
                     await _watched(work, outcome)
         outcome.seconds = time.monotonic() - began
         return outcome
 
-    async def verify(self, tenant: str, *, repair: bool = False) -> Verification:
-        """Compares both sides; with `repair`, differences are made debt, paid and looked at again."""
+    async def verify(
+        self, tenant: str, *, repair: bool = False, accept_loss: int = 0, trust: Side | None = None
+    ) -> Verification:
+        """Compares both sides; with `repair`, differences are made debt, paid and looked at again.
+
+        Raises LossRefused or SuspectsDiffer before it repairs anything, VerificationFailed afterwards. Of a
+        tenant on one cluster nothing is compared: `trust` ends the suspicion of its records.
+        """
         with stage_span("shardroute.verify", tenant):
             async with self.working(tenant) as work:
                 standing = await work.standing()
+                if trust is not None and EFFECTS[standing.phase].settled:
+                    await settle_suspects(work, standing, trust=trust, to=trust)
+                    return Verification()
                 check_verb("verify", tenant, standing.phase)
                 await _barrier(work, standing)
-                return await (
-                    verify_and_repair(work, standing) if repair else Verifier(work, standing).verify()
-                )
+                try:
+                    await settle_suspects(work, standing, trust=trust, to=EFFECTS[standing.phase].primary)
+                except SuspectsDiffer:
+                    if repair:
+                        raise
+                if not repair:
+                    return await Verifier(work, standing).verify()
+                return await verify_and_repair(work, standing, accept_loss=accept_loss)
 
     async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
         """What stands against moving the tenant now. Changes nothing."""
-        work = self._work(tenant, fence=0, may_write=_never)
+        work = self._work(tenant, fence=0, lock=_NeverLocked())
         standing = await work.standing()
         check_verb("migrate", tenant, standing.phase)
         if not EFFECTS[standing.phase].settled:
@@ -157,15 +179,7 @@ class Migrator:
             check_verb("purge", tenant, standing.phase)
             await _barrier(work, standing)
             _, unused = work.pair(standing)
-            store, place = unused.store, unused.place
-            if await work.patience.read(store.name, lambda: store.describe(place)) is None:
-                return 0
-            count = await work.patience.read(store.name, lambda: store.estimate(place))
-            work.observer.stage(tenant, Stage.PURGE, count)
-            await work.patience.write(store.name, lambda: store.purge(place))
-            work.step("purged")
-            work.observer.advance(tenant, Stage.PURGE, count)
-            return count
+            return await empty(work, unused)
 
     async def repair(self, tenant: str) -> Outcome:
         """Finishes what is half-done without moving the tenant: overdue holds, tokens of the dead, debt."""
@@ -175,7 +189,7 @@ class Migrator:
             standing = await work.standing()
             await _barrier(work, standing)
             if EFFECTS[standing.phase].dual:
-                left = await Payer(work, standing).pay(_catch_up(work, standing))
+                left = await Payer(work, standing).pay(catch_up(work, standing))
                 if left.debt:
                     raise MigrationError(
                         f"tenant {tenant!r}: {left.debt} ids of debt are still being written"
@@ -201,21 +215,35 @@ class Migrator:
         """The tenant's lock, and what is needed to work on it. Raises TenantLocked, LockLost."""
         life, tell = self._config.migration.lock, partial(self.observer.waits, tenant)
         async with self._plane.locks.hold(tenant, self.owner, life=life, tell=tell) as lock:
-            work = self._work(tenant, lock.fence, lock.check)
+            work = self._work(tenant, lock.fence, lock)
             work.step("locked")
             yield work
 
-    def _work(self, tenant: str, fence: int, may_write: Callable[[], None]) -> Work:
+    def _work(self, tenant: str, fence: int, lock: Lock) -> Work:
+        sides = Sides(tenant, self._config.route, self._stores)
+        doubt = partial(self._noted_as_doubtful, tenant, sides.shard)
         return Work(
             tenant=tenant,
             fence=fence,
-            sides=Sides(tenant, self._config.route, self._stores),
+            sides=sides,
             plane=self._plane,
             config=self._config,
             observer=self.observer,
             # Rule 12: whoever takes the lock over waits a third of its life, so no request may take longer.
-            patience=Patience(self._config.migration.lock / 3, self._config.router.linger, may_write),
+            patience=Patience(self._config.migration.lock / 3, self._config.router.linger, lock, doubt),
             limiter=self._limiter,
+        )
+
+    async def _noted_as_doubtful(self, tenant: str, shard: int, hit: Hit) -> None:
+        """This process was stopped, and wrote although its lock was over: what it wrote is looked at again."""
+        try:
+            became = await self._plane.journal.doubt(tenant, shard, hit.side, hit.ids)
+        except ShardrouteError as error:
+            became = f"not noted: {error}"
+        self.observer.waits(
+            tenant,
+            f"{len(hit.ids)} records were perhaps written to the {hit.side} side after the lock was over "
+            f"({became}); `shardroute doctor` shows what is to be done",
         )
 
 
@@ -224,15 +252,32 @@ def _limiter(rate: float) -> AsyncLimiter | None:
     return AsyncLimiter(max(1.0, rate / 4), max(0.25, 1 / rate)) if rate else None
 
 
-def _never() -> None:
-    raise AssertionError("a plan writes nothing")
+class _NeverLocked:
+    """Of a plan, which writes nothing."""
+
+    left = 0.0
+
+    def check(self) -> None:
+        raise AssertionError("a plan writes nothing")
+
+    async def look(self) -> None:
+        self.check()
 
 
 class _Journey:
     """One verb on one tenant: from where it stands to the verb's destination."""
 
-    def __init__(self, work: Work, destination: Phase, options: Options, outcome: Outcome) -> None:
+    def __init__(
+        self,
+        work: Work,
+        destination: Phase,
+        options: Options,
+        outcome: Outcome,
+        spare: Collection[str] = (),
+    ) -> None:
+        """`spare`: ids that no repair brings from the primary to the other side."""
         self._work = work
+        self._spare = spare
         self._destination = destination
         self._options = options
         self._outcome = outcome
@@ -274,9 +319,7 @@ class _Journey:
         await work.patience.write(store.name, lambda: store.prepare(place))
         work.step("target prepared")
         if options.purge_target:
-            await work.patience.write(store.name, lambda: store.purge(place))
-            await work.patience.write(store.name, lambda: store.prepare(place))
-            work.step("target purged")
+            await empty(work, target)
 
     async def _before_hold(self, standing: Standing) -> None:
         """Copied, compared, and as good as no debt: the hold is then as short as the last of it."""
@@ -290,21 +333,23 @@ class _Journey:
             await work.plane.maps.mark_synced(work.tenant, work.shard, standing, fence=work.fence)
             work.step("synced")
         traffic = None if self._judged else await Traffic.from_now(work, work.config.gates)
-        await Payer(work, standing).pay_most(_catch_up(work, standing))
+        await Payer(work, standing).pay_most(catch_up(work, standing))
         wanted = self._options.verify and (self._options.verify_synced or not standing.synced)
         if wanted and not self._outcome.compared:
             with stage_span("shardroute.verification", work.tenant):
-                verification = await verify_and_repair(work, standing)
+                verification = await verify_and_repair(
+                    work, standing, accept_loss=self._options.accept_loss, spare=self._spare
+                )
             self._outcome.compared, self._outcome.repaired = (
                 verification.compared,
                 len(verification.differing),
             )
-            await Payer(work, standing).pay_most(_catch_up(work, standing))
+            await Payer(work, standing).pay_most(catch_up(work, standing))
             if traffic is not None and verification.differing:  # what was seen before was not mended yet
                 traffic = await Traffic.from_now(work, work.config.gates)
         if traffic is not None:
             await self._judge(traffic)
-            await Payer(work, standing).pay_most(_catch_up(work, standing))
+            await Payer(work, standing).pay_most(catch_up(work, standing))
         await self._show_what_was_paid(standing)
 
     async def _show_what_was_paid(self, standing: Standing) -> None:
@@ -318,7 +363,7 @@ class _Journey:
         while self._unseen:
             await self._work.fresh(secondary)
             payer = Payer(self._work, standing)
-            await payer.pay_most(_catch_up(self._work, standing))
+            await payer.pay_most(catch_up(self._work, standing))
             self._unseen = payer.brought > 0
             if payer.brought >= before:
                 return
@@ -421,6 +466,13 @@ async def _watched(work: Work, outcome: Outcome) -> None:
             outcome.rolled_back, outcome.rollback_seconds = True, time.monotonic() - began
 
 
+async def _follow(work: Work) -> None:
+    """After reads went to the side that was trusted: the other one gets its records."""
+    standing = await work.standing()
+    await settle_suspects(work, standing, trust=None, to=EFFECTS[standing.phase].primary)
+    await Payer(work, standing).pay(catch_up(work, standing))
+
+
 async def _taken_back(work: Work, outcome: Outcome) -> None:
     back = VERBS["rollback"].destination
     assert back is not None
@@ -434,28 +486,16 @@ async def _taken_back(work: Work, outcome: Outcome) -> None:
         ) from error
 
 
-def _catch_up(work: Work, standing: Standing) -> float:
-    """Seconds for paying debt outside of a hold; where reads lag, time for several rounds."""
-    return _CATCH_UP + _ROUNDS * work.pair(standing)[0].store.lag
+async def _undeclared(work: Work) -> Standing:
+    """Where the tenant stands. A declaration that nobody goes on with is ended here (rule 11); another is let alone."""
+    standing = await work.standing()
+    if not standing.declared:
+        return standing
+    if await work.plane.maps.expire_hold(work.tenant, work.shard) is None:
+        raise MoveRefused(work.tenant, "DECLARED", "a process is declaring it new; try again in a moment")
+    return await work.standing()
 
 
 async def _barrier(work: Work, standing: Standing) -> None:
     await work.barrier(standing)
     work.step(f"barrier of {standing.phase}")
-
-
-async def verify_and_repair(work: Work, standing: Standing) -> Verification:
-    """Compares all; what differs becomes debt, is paid, and compared once more. Raises VerificationFailed."""
-    verifier = Verifier(work, standing)
-    result = await verifier.verify()
-    differing = list(result.differing)
-    if not differing:
-        return result
-    for start in range(0, len(differing), 1000):
-        await work.plane.journal.mark(work.tenant, work.shard, differing[start : start + 1000])
-    work.step("differences marked")
-    await Payer(work, standing).pay(_catch_up(work, standing))
-    after = await verifier.look_again(differing, Verification())
-    if after.differing:
-        raise VerificationFailed(work.tenant, len(after.differing), after.examples())
-    return result

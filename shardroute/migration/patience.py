@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import stamina
 
-from ..errors import ClusterUnavailable, Unavailable
+from ..errors import ClusterUnavailable, ControlPlaneUnavailable, Unavailable
+from ..permits import Permit, needing
+from ..phases import Side
 
 _Answer = TypeVar("_Answer")
 _Item = TypeVar("_Item")
@@ -18,20 +21,46 @@ _ATTEMPTS = 8
 _WAIT_MAX = 10.0  # seconds
 
 
+class Lock(Protocol):
+    """The tenant's lock, as its holder knows it."""
+
+    @property
+    def left(self) -> float:
+        """For how many seconds it is certainly held."""
+
+    def check(self) -> None:
+        """Raises LockLost once it may be somebody else's."""
+
+    async def look(self) -> None:
+        """As `check`, and Redis is asked as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What a write may have changed: records of one side."""
+
+    side: Side
+    ids: Sequence[str]
+
+
 class Patience:
     """How long one request may take (`deadline`), and how long one without an answer may still land (`linger`).
 
-    `may_write` raises LockLost when the lock is no longer certain; it is asked before every attempt to write.
+    Rule 12: a request that writes needs the lock until `linger` after its deadline. Redis is asked before it, and by
+    stores that can once more before its last byte. `doubt` hears of what was perhaps written after the lock was lost.
     """
 
-    def __init__(self, deadline: float, linger: float, may_write: Callable[[], None]) -> None:
+    def __init__(
+        self, deadline: float, linger: float, lock: Lock, doubt: Callable[[Hit], Awaitable[None]]
+    ) -> None:
         self.deadline = deadline
         self.linger = linger
-        self._may_write = may_write
+        self._lock = lock
+        self._doubt = doubt
 
     async def read(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer, asked for up to eight times. Raises the last error."""
-        return await self._again(lambda: self._once(cluster, call))
+        return await self._again(lambda: self._once(cluster, call, self.deadline))
 
     async def ask(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """As `read`, for what takes as long as it takes: each attempt ends by itself, or by the caller's timeout."""
@@ -45,36 +74,76 @@ class Patience:
                 return await call()
         raise AssertionError("unreachable")  # the context returns or raises
 
-    async def write(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def write(
+        self, cluster: str, call: Callable[[], Awaitable[_Answer]], hit: Hit | None = None
+    ) -> _Answer:
         """As `read`; but if an attempt got no answer, it returns only when that attempt can no longer land.
 
         A write that lands late would go over a newer one; as long as its window is open, that is seen (rule 7).
+        Raises LockLost too, after what the write may have changed (`hit`) was noted.
         """
-        unanswered = False
-
-        async def noted() -> _Answer:
-            nonlocal unanswered
-            self._may_write()
-            try:
-                return await self._once(cluster, call)
-            except ClusterUnavailable as error:
-                unanswered = unanswered or error.may_land
-                raise
-
+        attempts = _Attempts()
         try:
-            answer = await self._again(noted)
+            answer = await self._waited(attempts, lambda: self._attempt(cluster, call, attempts))
+            self._lock.check()
+            return answer
+        finally:
+            if attempts.may_have_landed and self._lock.left <= 0 and hit is not None:
+                await self._doubt(hit)
+
+    async def _waited(self, attempts: _Attempts, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        try:
+            answer = await self._again(call)
         except Unavailable:
-            await asyncio.sleep(self.linger if unanswered else 0)
+            await asyncio.sleep(self.linger if attempts.unanswered else 0)
             raise
-        await asyncio.sleep(self.linger if unanswered else 0)
+        await asyncio.sleep(self.linger if attempts.unanswered else 0)
         return answer
 
-    async def _once(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def _attempt(
+        self, cluster: str, call: Callable[[], Awaitable[_Answer]], attempts: _Attempts
+    ) -> _Answer:
+        await self._look()
+        permit = Permit(self._look)
         try:
-            async with asyncio.timeout(self.deadline):
+            with needing(permit):
+                return await self._once(cluster, call, min(self.deadline, self._lock.left - self.linger))
+        except ClusterUnavailable as error:
+            attempts.unanswered |= error.may_land
+            raise
+        finally:
+            attempts.may_have_landed |= permit.may_have_left
+
+    async def _look(self) -> None:
+        """Raises LockLost; ControlPlaneUnavailable while the lock cannot be extended, and may yet be kept."""
+        try:
+            async with asyncio.timeout(self.deadline / 2):
+                await self._lock.look()
+        except TimeoutError as error:
+            raise ControlPlaneUnavailable(
+                "Redis did not say in time whether the lock is still held"
+            ) from error
+        if self._lock.left <= self.linger:
+            raise ControlPlaneUnavailable("the lock was not extended in time for another request")
+
+    async def _once(self, cluster: str, call: Callable[[], Awaitable[_Answer]], deadline: float) -> _Answer:
+        try:
+            async with asyncio.timeout(deadline):
                 return await call()
         except TimeoutError as error:
-            raise ClusterUnavailable(cluster, f"no answer within {self.deadline:g} s") from error
+            raise ClusterUnavailable(cluster, f"no answer within {deadline:g} s") from error
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """Of one write, what is known of all attempts together.
+
+    `unanswered`: one got no answer. `may_have_landed`: a request may have left whole; as long as the lock is held when
+    the write ends, it landed under the lock.
+    """
+
+    unanswered: bool = False
+    may_have_landed: bool = False
 
 
 def _backoff(error: Exception) -> bool | float:

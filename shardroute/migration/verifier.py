@@ -15,6 +15,7 @@ from ..records import Metric, Record, difference
 from ..routing import Target
 from ..shardmap import Standing
 from ..topology import Place
+from .loss import Loss
 from .observer import Stage
 from .patience import in_order
 from .spans import batch_span
@@ -28,11 +29,22 @@ _KEPT = 20  # differences that are named; all are counted
 
 @dataclass(slots=True)
 class Verification:
-    """What was compared, and how the sides differ. `unsettled`: being written, or debt, at every look."""
+    """What was compared, and how the sides differ. `unsettled`: being written, or debt, at every look.
+
+    `loss`: which of the differing records the secondary has, and would lose.
+    """
 
     compared: int = 0
     differing: dict[str, str] = field(default_factory=dict)
     unsettled: int = 0
+    loss: Loss = field(default_factory=Loss)
+    equal: set[str] = field(default_factory=set)
+    """Of those that were looked at again, the ones that turned out to be equal."""
+
+    def forget(self, record_id: str) -> None:
+        """As if nobody had looked at it."""
+        for found in (self.differing, self.loss.deleted, self.loss.replaced):
+            found.pop(record_id, None)
 
     def examples(self) -> list[str]:
         return [f"{record_id!r}: {what}" for record_id, what in sorted(self.differing.items())[:_KEPT]]
@@ -60,10 +72,13 @@ class Verifier:
             compare = self._missing_or_differing if vectors else self._extra
             async for compared, found in in_order(pages, compare, work.config.copy.concurrency):
                 suspects += found
-                if vectors:
+                if not vectors:
+                    result.loss.held += compared
+                else:
                     result.compared += compared
                     work.observer.advance(work.tenant, Stage.VERIFY, compared)
         work.step("verified")
+        result.loss.kept = result.compared
         await self.look_again(suspects, result)
         return result
 
@@ -92,9 +107,16 @@ class Verifier:
         )
         touched = await self._work.look(window, ids)
         for record_id in ids:
-            what = self._compare(ours.get(record_id), theirs.get(record_id))
-            if what is not None and record_id not in touched:
-                result.differing[record_id] = what
+            mine, other = ours.get(record_id), theirs.get(record_id)
+            what = self._compare(mine, other)
+            if record_id in touched:
+                continue
+            if what is None:
+                result.equal.add(record_id)
+                continue
+            result.differing[record_id] = what
+            if other is not None:
+                (result.loss.deleted if mine is None else result.loss.replaced)[record_id] = what
         return [record_id for record_id in ids if record_id in touched]
 
     # -- pages -----------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ class Work:
             self.plane,
             self.tenant,
             standing,
+            tenant=self.tenant,
             timeout=self.config.migration.barrier,
             tell=partial(self.observer.waits, self.tenant),
         )

@@ -124,8 +124,8 @@ class EncodedStore:
     async def fresh(self, place: Place) -> None:
         await self.inner.fresh(place)
 
-    async def purge(self, place: Place) -> None:
-        await self.inner.purge(place)
+    async def remove(self, place: Place, ids: Sequence[str], mark: str) -> None:
+        await self.inner.remove(place, ids, mark)
 
     async def describe(self, place: Place) -> Description | None:
         return await self.inner.describe(place)

@@ -151,8 +151,8 @@ class MemoryStore:
     async def fresh(self, place: Place) -> None:
         """Reads see every write at once."""
 
-    async def purge(self, place: Place) -> None:
-        self._tables.pop((place.collection, place.tenant), None)
+    async def remove(self, place: Place, ids: Sequence[str], mark: str) -> None:
+        await self.delete(place, ids)
 
     async def describe(self, place: Place) -> Description | None:
         tables = [table for (name, _), table in self._tables.items() if name == place.collection]

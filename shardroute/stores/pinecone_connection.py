@@ -12,6 +12,7 @@ from pinecone import AsyncIndex, AsyncPinecone, RetryConfig
 from pinecone.models.indexes.index import IndexModel
 
 from ..errors import ClusterRejected, RateLimited
+from .last_byte import keep_back
 from .pinecone_errors import About, PineconeRejected, request
 from .pinecone_pace import Paces
 
@@ -115,12 +116,14 @@ class Connection:
 def _without_retries(index: AsyncIndex) -> AsyncIndex:
     """The SDK passes `retry_config` to the control plane only, and its indexes try everything four times.
 
-    There is no public way (10.2); the client of HTTP is made from its configuration at the first request.
+    There is no public way (10.2); the client of HTTP is made from its configuration at the first request. That client
+    keeps back the last byte of what needs a permit (rule 12).
     """
     http = getattr(index, "_http", None)
-    if http is None or not hasattr(http, "_config"):
+    if http is None or not (hasattr(http, "_config") and hasattr(http, "_ensure_client")):
         raise ClusterRejected("pinecone", "this release of the SDK does not let its retries be turned off")
     http._config = replace(http._config, retry_config=_ONCE)
+    http._ensure_client().event_hooks["request"].append(keep_back)
     return index
 
 

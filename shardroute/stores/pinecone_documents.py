@@ -85,13 +85,6 @@ class PineconeDocumentsStore(PineconeStore):
             place, "delete", lambda index: index.documents.delete(namespace=place.namespace, ids=list(ids))
         )
 
-    async def _delete_all(self, place: Place) -> None:
-        await self._ask(
-            place,
-            "delete",
-            lambda index: index.documents.delete(namespace=place.namespace, delete_all=True),
-        )
-
     async def _query(self, place: Place, query: Query, clause: Mapping[str, Any] | None) -> list[Match]:
         searches = await all_read(
             self._search(place, query, scoring, clause) for scoring in _scorings(place, query)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -12,7 +10,6 @@ from pinecone.models.namespaces.models import NamespaceDescription
 
 from ..errors import (
     ClusterRejected,
-    ClusterUnavailable,
     ConfigError,
     InvalidFilter,
     InvalidRecord,
@@ -35,7 +32,6 @@ from .pinecone_scan import cursor_of, scan_ids, token_of
 _T = TypeVar("_T")
 
 _BY_ID, _BY_FILTER = "ids", "where"
-_PURGE_PAUSE = 0.05
 _DELETED_AT_ONCE = 1000
 
 
@@ -212,41 +208,14 @@ class PineconeStore(PineconeApi):
             self.lag,
         )
 
-    async def purge(self, place: Place) -> None:
-        """Empties the namespace, deletes it, and waits until nothing of it is to be seen.
-
-        Emptied first, because only that has a place in the log: what is written after it is surely kept.
-        """
-        await self._reached(self._delete_all(place), None)
-        await self._until(lambda: self._is_empty(place), "still lists records")
-        drop = self._ask(
-            place, "delete_namespace", lambda index: index.delete_namespace(name=place.namespace)
-        )
-        await self._reached(drop, None)
-        await self._until(lambda: self._is_gone(place), "is still there")
-
-    async def _is_empty(self, place: Place) -> bool:
-        return not await self._holds_any(place.collection, self._namespace(place))
-
-    async def _is_gone(self, place: Place) -> bool:
-        return await self._reached(self._namespace_told(place), None) is None
+    async def remove(self, place: Place, ids: Sequence[str], mark: str) -> None:
+        """By id, as `delete`: Pinecone has no condition that would let through what was written in between."""
+        await self.delete(place, ids)
 
     async def _namespace_told(self, place: Place) -> NamespaceDescription:
         return await self._ask(
             place, "describe_namespace", lambda index: index.describe_namespace(name=place.namespace)
         )
-
-    async def _until(self, done: Callable[[], Awaitable[bool]], otherwise: str) -> None:
-        try:
-            async with asyncio.timeout(self._timeout + self.lag):
-                for attempt in itertools.count():
-                    if await done():
-                        return
-                    await asyncio.sleep(min(_PURGE_PAUSE * 2**attempt, 1.0))
-        except TimeoutError as error:
-            raise ClusterUnavailable(
-                self.name, f"the purged namespace {otherwise}", may_land=False
-            ) from error
 
     async def describe(self, place: Place) -> Description | None:
         """By name from the control plane; by host from the index's statistics, as far as they go."""

@@ -94,11 +94,6 @@ class PineconeVectorsStore(PineconeStore):
     async def _delete(self, place: Place, ids: Sequence[str]) -> None:
         await self._ask(place, "delete", lambda index: index.delete(ids=list(ids), namespace=place.namespace))
 
-    async def _delete_all(self, place: Place) -> None:
-        await self._ask(
-            place, "delete", lambda index: index.delete(delete_all=True, namespace=place.namespace)
-        )
-
     async def _query(self, place: Place, query: Query, clause: Mapping[str, Any] | None) -> list[Match]:
         if query.vector is None:
             raise ClusterRejected(

@@ -17,10 +17,12 @@ from qdrant_client import AsyncQdrantClient, models
 
 from ..errors import ClusterRejected, ClusterUnavailable, InvalidFilter, InvalidInput, InvalidRecord
 from ..filters import Filter
+from ..permits import still_permitted
 from ..ports import Change, Cursor, Description, Limits, Page
 from ..records import Match, Query, Record
 from ..topology import IdScheme, Place, Placement, TenancyKind
 from . import qdrant_points as points
+from .last_byte import keep_back
 from .qdrant_errors import About, QdrantRejected
 from .qdrant_filters import json_key, tenant_field, translate, within
 from .qdrant_requests import Requests
@@ -110,6 +112,7 @@ class QdrantStore:
         )
         if url is not None:
             client.http.client.add_middleware(_apart_from_its_stream)
+            client.http.client.add_middleware(_last_byte_kept_back)
         return cls(
             name,
             client,
@@ -254,13 +257,23 @@ class QdrantStore:
     async def fresh(self, place: Place) -> None:
         """Writes are waited for, so reads see them; with replicas, as `read_consistency` says."""
 
-    async def purge(self, place: Place) -> None:
-        """With tenancy `collection` the collection goes, with `shard_key` the shard key."""
-        if place.tenancy.kind is TenancyKind.COLLECTION:
-            return await self._requests.drop_collection(place)
-        await self._reached(place, self._requests.delete(place, within(place)), None)
-        if place.tenancy.kind is TenancyKind.SHARD_KEY:
-            await self._reached(place, self._requests.drop_shard_key(place), None)
+    async def remove(self, place: Place, ids: Sequence[str], mark: str) -> None:
+        """Marks the points, and deletes those of them that still have the mark: an upsert takes it away."""
+        known = points.point_ids(place, ids)
+        if known:
+            await self._reached(place, self._remove(place, known, mark), None)
+
+    async def _remove(self, place: Place, known: Sequence[points.PointId], mark: str) -> None:
+        await self._requests.change(place, [points.set_mark(place, known, mark)])
+        await still_permitted()
+        marked = within(place, ids=known, mark=mark)
+        try:
+            await self._requests.delete(place, marked)
+        except QdrantRejected as error:
+            if error.about is not About.NO_INDEX:  # strict mode takes no filter without one
+                raise
+            await self._requests.make_mark_index(place)
+            await self._requests.delete(place, marked)
 
     async def describe(self, place: Place) -> Description | None:
         await self._learn_version()
@@ -339,6 +352,13 @@ async def _apart_from_its_stream(
     response = await call_next(request)
     response.stream = httpx.ByteStream(response.content)
     return response
+
+
+async def _last_byte_kept_back(
+    request: httpx.Request, call_next: Callable[[httpx.Request], Awaitable[httpx.Response]]
+) -> httpx.Response:
+    await keep_back(request)
+    return await call_next(request)
 
 
 def _address(options: dict[str, Any]) -> tuple[str, int | None]:

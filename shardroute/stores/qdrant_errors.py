@@ -25,6 +25,7 @@ class About(StrEnum):
     NO_SHARD_KEY = "the shard key does not exist"
     NO_POINT = "a point does not exist"
     EXISTS = "it exists already"
+    NO_INDEX = "a filter is on a key without an index"
     OTHER = ""
 
 
@@ -42,6 +43,7 @@ _MISSING = ("not found", "n't exist", "not exist")
 _WORDINGS = {  # what is named, and what is said of it anywhere behind
     About.EXISTS: ("already exists", ("",)),
     About.NO_SHARD_KEY: ("shard key", _MISSING),
+    About.NO_INDEX: ("index required", ("",)),
     About.NO_POINT: ("no point with id", ("",)),
     About.NO_COLLECTION: ("collection", _MISSING),
 }
@@ -103,6 +105,8 @@ def translated(cluster: str, error: Exception) -> ShardrouteError:
             return RateLimited(cluster, str(error), retry_after=float(error.retry_after_s))
         case UnexpectedResponse():
             return _of_status(cluster, error.status_code or 0, _reason(error))
+        case ResponseHandlingException(source=ShardrouteError() as refused):
+            return refused  # before its last byte was sent
         case ResponseHandlingException():
             unsent = isinstance(error.source, httpx.ConnectError | httpx.ConnectTimeout)
             return ClusterUnavailable(

@@ -16,6 +16,9 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _EXACT_IN_FLOAT = 1 << 53
 _INT64 = range(-(1 << 63), 1 << 63)
 
+MARK_KEY = f"{RESERVED_PREFIX}_purge"
+"""Payload key of points that a purge is about to delete. No reader sees it, and an upsert takes it away."""
+
 NOTHING = models.HasIdCondition(has_id=[])
 """A condition that no point meets."""
 
@@ -28,7 +31,11 @@ def tenant_field(tenancy: Tenancy) -> str | None:
 
 
 def within(
-    place: Place, *, ids: Collection[int | str] | None = None, condition: Filter | None = None
+    place: Place,
+    *,
+    ids: Collection[int | str] | None = None,
+    condition: Filter | None = None,
+    mark: str | None = None,
 ) -> models.Filter | None:
     """What is the tenant's own and meets the conditions; None if that is the whole collection.
 
@@ -41,6 +48,8 @@ def within(
     field = tenant_field(place.tenancy)
     if field is not None:
         must.append(_match(json_key(field), place.tenant))
+    if mark is not None:
+        must.append(_match(MARK_KEY, mark))
     if condition is not None:
         must.append(translate(condition, hidden=field))
     return models.Filter(must=must) if must else None

@@ -24,7 +24,7 @@ from ..records import (
     as_vector,
 )
 from ..topology import IdScheme, Place, TenancyKind
-from .qdrant_filters import json_key, tenant_field, within
+from .qdrant_filters import MARK_KEY, json_key, tenant_field, within
 
 ID_KEY = f"{RESERVED_PREFIX}_id"
 """Payload key of a record's own id, where the point's id is derived from it (`ids = "mapped"`)."""
@@ -158,6 +158,12 @@ def set_payload(place: Place, held: PointId, metadata: Metadata) -> models.SetPa
     return models.SetPayloadOperation(set_payload=payload)
 
 
+def set_mark(place: Place, held: Iterable[PointId], mark: str) -> models.SetPayloadOperation:
+    own = within(place, ids=list(held))
+    payload = models.SetPayload(payload={MARK_KEY: mark}, filter=own, shard_key=shard_key(place))
+    return models.SetPayloadOperation(set_payload=payload)
+
+
 def update_vectors(place: Place, changes: Iterable[tuple[PointId, Change]]) -> models.UpdateVectorsOperation:
     moved = [
         models.PointVectors(id=held, vector=_in_lists(_moved(place, change))) for held, change in changes
@@ -224,6 +230,7 @@ def _record_id(place: Place, held: object, payload: dict[str, Any]) -> str:
                 place.cluster,
                 f"point {held} of collection {place.collection!r} came for tenant {place.tenant!r}, and is another's",
             )
+    payload.pop(MARK_KEY, None)
     own = payload.pop(ID_KEY, None)
     if place.ids is IdScheme.NATIVE:
         return str(held)

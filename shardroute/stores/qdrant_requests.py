@@ -12,7 +12,7 @@ from ..quoting import quoted
 from ..records import Query
 from ..topology import Place
 from .qdrant_errors import About, QdrantRejected, request
-from .qdrant_filters import json_key
+from .qdrant_filters import MARK_KEY, json_key
 from .qdrant_json import exact, read_body, upsert_body
 from .qdrant_points import (
     Point,
@@ -211,6 +211,10 @@ class Requests:
             self._client.create_payload_index(place.collection, json_key(field), schema, wait=True)
         )
 
+    async def make_mark_index(self, place: Place) -> None:
+        schema = models.PayloadSchemaType.KEYWORD
+        await self._make(self._client.create_payload_index(place.collection, MARK_KEY, schema, wait=True))
+
     async def _make(self, creation: Awaitable[object]) -> None:
         """What somebody else has made in the meantime is made."""
         try:
@@ -219,14 +223,6 @@ class Requests:
         except QdrantRejected as error:
             if error.about is not About.EXISTS:
                 raise
-
-    async def drop_collection(self, place: Place) -> None:
-        async with request(self._cluster, self._timeout):
-            await self._client.delete_collection(place.collection)
-
-    async def drop_shard_key(self, place: Place) -> None:
-        async with request(self._cluster, self._timeout):
-            await self._client.delete_shard_key(place.collection, place.tenant)
 
     async def collections(self) -> list[str]:
         async with request(self._cluster, self._timeout):

@@ -11,6 +11,7 @@ import pytest
 from shardroute.cli import main
 from shardroute.control import ControlPlane, SessionInfo
 from shardroute.phases import Side
+from shardroute.rules import Acknowledgement
 from tests.cli.conftest import Deployment, record
 from tests.support.patience import NEVER
 
@@ -149,7 +150,7 @@ async def test_a_wait_for_a_session_says_for_whom_and_what_can_be_done(initializ
         await plane.sessions.heartbeat(
             "gone",
             lease=NEVER,
-            acknowledged=shard_map.version,
+            acknowledged=Acknowledgement(shard_map.version),
             incarnation=shard_map.incarnation,
             info=SessionInfo("", 0),
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from shardroute.control import Begun, ControlPlane, Heartbeat, SessionInfo
+from shardroute.declaring import NEXT
 from shardroute.phases import EFFECTS, Phase, step_towards
+from shardroute.rules import Acknowledgement
 from shardroute.shardmap import ShardMap, Standing
 from tests.support.patience import NEVER, patience
 
@@ -20,8 +22,18 @@ INFO = SessionInfo(host="here", pid=1)
 
 _KEYS = (
     "meta", "tenants", "defaults", "changes", "sessions", "acknowledged", "information", "tokens", "flying",
-    "touched", "windows", "debt", "lock", "copy", "void",
+    "touched", "windows", "debt", "lock", "copy", "void", "beats", "tallies", "batches", "examples",
+    "recorded", "withheld",
 )  # fmt: skip
+
+
+async def declare(plane: ControlPlane, tenant: str, shard: int = SHARD) -> int:
+    """Declares a tenant new, whatever it has; the map version."""
+    while True:
+        standing = (await plane.maps.load())[0].standing(tenant, shard)
+        if standing.phase not in NEXT:
+            return standing.version
+        await plane.maps.declare(tenant, shard, standing, NEXT[standing.phase], max_hold=LONG)
 
 
 class Board:
@@ -76,16 +88,16 @@ class Board:
     async def walk(self, to: Phase, *, tenant: str = TENANT, max_hold: float = LONG) -> Standing:
         """Takes the tenant there as a migrator would that has nothing to copy, waiting for all sessions."""
         await self.take_lock(tenant)
-        await self.pass_barrier()
+        await self.pass_barrier(tenant)
         while (standing := await self.standing(tenant)).phase is not to:
             if EFFECTS[standing.phase].dual:
                 await self.plane.maps.mark_synced(tenant, SHARD, standing, fence=self.fence)
                 standing = await self.standing(tenant)
-                await self.pass_barrier()
+                await self.pass_barrier(tenant)
             await self.move(
                 step_towards(standing.phase, to), tenant=tenant, standing=standing, max_hold=max_hold
             )
-            await self.pass_barrier()
+            await self.pass_barrier(tenant)
         return standing
 
     async def sync(self) -> None:
@@ -93,13 +105,13 @@ class Board:
         await self.plane.maps.mark_synced(TENANT, SHARD, await self.standing(), fence=self.fence)
         await self.pass_barrier()
 
-    async def pass_barrier(self) -> None:
+    async def pass_barrier(self, tenant: str = TENANT) -> None:
         """Sessions that only `beat` acknowledge at once; real routers are waited for."""
         for state in await self.plane.sessions.all():
             if state.alive and state.info == INFO:
                 await self.beat(state.id)
         async with patience():
-            while await self.plane.sessions.lagging((await self.map()).version):  # noqa: ASYNC110 - it is in Redis
+            while await self.plane.sessions.lagging((await self.map()).version, tenant):  # noqa: ASYNC110 - it is in Redis
                 await asyncio.sleep(0.002)
 
     async def make_overdue(self, tenant: str = TENANT) -> None:
@@ -110,20 +122,29 @@ class Board:
 
     # -- routers ---------------------------------------------------------------------------------------------
 
-    async def beat(self, session: str, *, acknowledged: int | None = None, lease: float = LONG) -> Heartbeat:
+    async def beat(
+        self,
+        session: str,
+        *,
+        acknowledged: int | None = None,
+        withheld: Mapping[str, int] | None = None,
+        lease: float = LONG,
+    ) -> Heartbeat:
         """A heartbeat; without a version it acknowledges the newest."""
         current = await self.map()
         return await self.plane.sessions.heartbeat(
             session,
             lease=lease,
-            acknowledged=current.version if acknowledged is None else acknowledged,
+            acknowledged=Acknowledgement(
+                current.version if acknowledged is None else acknowledged, withheld or {}
+            ),
             incarnation=current.incarnation,
             info=INFO,
         )
 
     async def make_lapsed(self, *sessions: str) -> None:
         """As if their leases had run out a moment ago."""
-        past = (await self.plane.time() - 1) * 1000
+        past = (await self.plane.lease_time() - 1) * 1000
         await self.redis.zadd(self.key("sessions"), dict.fromkeys(sessions, past))
 
     async def begin(

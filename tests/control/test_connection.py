@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 
-from shardroute.control import ControlPlane
+from .board import Board
 
 
-async def test_a_request_that_is_cancelled_at_any_moment_is_cancelled(plane: ControlPlane) -> None:
+async def test_a_request_that_is_cancelled_at_any_moment_is_cancelled(board: Board) -> None:
     choose = random.Random(1)
 
     async def requests() -> None:
         for _ in range(3):
-            await plane.sessions.lagging(1)
+            await board.plane.sessions.lagging(1)
 
     await requests()
     for _ in range(500):

@@ -11,7 +11,7 @@ from shardroute.errors import LockLost, MoveRefused
 from shardroute.phases import CROSSING, Phase
 from shardroute.shardmap import Standing
 
-from .board import LONG, SHARD, TENANT, Board
+from .board import LONG, SHARD, TENANT, Board, declare
 
 WAY = (Phase.HOLD_OLD, Phase.HOLD_NEW, Phase.NEW)
 NOBODY = "nobody has heard of"
@@ -141,7 +141,7 @@ async def test_an_overdue_hold_of_a_default_is_ended_by_anyone_on_the_side_it_is
 async def test_records_that_say_what_the_default_says_go_and_others_stay(shard: Shard) -> None:
     maps, board = shard.board.plane.maps, shard.board
     for tenant in ("one", "two"):
-        await maps.create_tenant(tenant, SHARD)
+        await declare(board.plane, tenant)
     await board.walk(Phase.DUAL_NEW)
     assert await maps.follow_default(SHARD, ["one", "two"]) == 0, "the default is on the old side yet"
     await board.take_lock(default_lock(SHARD))
@@ -155,16 +155,14 @@ async def test_records_that_say_what_the_default_says_go_and_others_stay(shard: 
 
 async def test_a_tenant_created_where_the_default_is_new_needs_no_record(shard: Shard) -> None:
     await shard.walk(Phase.NEW)
-    created, version = await shard.board.plane.maps.create_tenant(TENANT, SHARD)
-    assert not created
-    assert version == (await shard.standing()).version
+    assert await declare(shard.board.plane, TENANT) == (await shard.standing()).version
     assert not (await shard.board.map()).tenants
 
 
 async def test_changes_of_defaults_and_dropped_records_make_the_loaded_map(shard: Shard) -> None:
     maps = shard.board.plane.maps
     followed = await shard.board.map()
-    await maps.create_tenant("one", SHARD)
+    await declare(shard.board.plane, "one")
     await shard.walk(Phase.NEW)
     await maps.follow_default(SHARD, ["one"])
     for change in await maps.changes_after(followed.version, wait=0.01):

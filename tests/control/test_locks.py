@@ -184,7 +184,24 @@ async def test_a_redis_that_is_away_for_less_than_the_life_is_survived() -> None
         await plane.aclose()
 
 
-def test_a_holder_whose_renewals_are_late_stops_by_its_own_clock() -> None:
-    HeldLock(TENANT, 1, until=clock() + LONG).check()
+async def test_a_holder_whose_renewals_are_late_stops_by_its_own_clock() -> None:
+    async def asked() -> bool:
+        return True
+
+    await HeldLock(TENANT, 1, clock() + LONG, asked).look()
     with pytest.raises(LockLost):
-        HeldLock(TENANT, 1, until=clock()).check()
+        await HeldLock(TENANT, 1, clock(), asked).look()
+
+
+@pytest.mark.parametrize("lose", [
+    lambda board: board.redis.delete(board.key("lock")),
+    lambda board: board.redis.hset(board.key("lock"), "fence", 999),
+    lambda board: board.redis.hset(board.key("lock"), "until", 1),
+])  # fmt: skip
+async def test_a_look_finds_out_at_once_that_the_lock_is_somebody_elses(board: Board, lose: Lose) -> None:
+    async with board.plane.locks.hold(TENANT, "alice", life=LONG) as held:
+        await held.look()
+        await lose(board)
+        held.check()
+        with pytest.raises(LockLost):
+            await held.look()

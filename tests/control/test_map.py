@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from shardroute.config import ControlConfig
-from shardroute.control import Begun, ControlPlane, Window
+from shardroute.control import Begun, ControlPlane, Window, default_lock
 from shardroute.control.journal import Checkpoint
 from shardroute.errors import ConfigError, LockLost, MapLost, MoveRefused, ShardrouteError
 from shardroute.phases import EFFECTS, HOLD_ENDS_IN, LINE, Phase
@@ -17,7 +18,7 @@ from shardroute.rules import Journal
 from shardroute.shardmap import MissedChange, Standing
 from tests.support.patience import patience
 
-from .board import LONG, SHARD, TENANT, Board
+from .board import LONG, SHARD, TENANT, Board, declare
 
 # -- making and loading ------------------------------------------------------------------------------------------
 
@@ -51,7 +52,7 @@ async def test_of_many_who_make_the_map_one_does(plane: ControlPlane) -> None:
 
 
 async def test_namespaces_of_one_redis_do_not_see_each_other(board: Board, control: ControlConfig) -> None:
-    other = ControlPlane.open(ControlConfig(url=control.url, namespace="other", cluster=control.cluster))
+    other = ControlPlane.open(replace(control, namespace="other"))
     with pytest.raises(MapLost):
         await other.maps.load()
     await other.aclose()
@@ -66,7 +67,7 @@ def test_a_namespace_that_makes_no_key_is_refused(namespace: str) -> None:
 ON_NO_MAP: dict[str, Callable[[ControlPlane], Awaitable[object]]] = {
     "a lock": lambda plane: _lock(plane),
     "a move": lambda plane: plane.maps.move(TENANT, SHARD, Standing(), Phase.DUAL_OLD, fence=1, max_hold=1),
-    "a new tenant": lambda plane: plane.maps.create_tenant(TENANT, SHARD),
+    "a new tenant": lambda plane: plane.maps.declare(TENANT, SHARD, Standing(), Phase.HOLD_OLD, max_hold=1),
     "a copy's mark": lambda plane: plane.maps.mark_synced(TENANT, SHARD, Standing(), fence=1),
     "the end of a hold": lambda plane: plane.maps.expire_hold(TENANT, SHARD),
 }
@@ -373,27 +374,112 @@ async def test_a_migrator_does_not_move_on_from_a_hold_that_was_ended(board: Boa
 
 # -- new tenants -------------------------------------------------------------------------------------------------
 
-
-async def test_a_new_tenant_stands_on_the_new_side(board: Board) -> None:
-    created, version = await board.plane.maps.create_tenant(TENANT, SHARD)
-    assert created
-    assert (await board.map()).version == version
-    standing = await board.standing()
-    assert (standing.phase, standing.epoch, standing.version) == (Phase.NEW, 1, version)
+DECLARATION = (Phase.HOLD_OLD, Phase.HOLD_NEW, Phase.NEW)
 
 
-async def test_two_processes_that_create_a_tenant_agree(board: Board) -> None:
-    answers = await asyncio.gather(*(board.plane.maps.create_tenant(TENANT, SHARD) for _ in range(6)))
-    assert sorted(created for created, _ in answers) == [False] * 5 + [True]
-    assert len({version for _, version in answers}) == 1
+async def _declare(
+    board: Board, to: Phase, *, standing: Standing | None = None, max_hold: float = LONG
+) -> int:
+    known = standing or await board.standing()
+    return await board.plane.maps.declare(TENANT, SHARD, known, to, max_hold=max_hold)
 
 
-async def test_a_tenant_that_has_begun_to_move_is_not_declared_new(board: Board) -> None:
-    standing = await board.walk(Phase.DUAL_OLD)
-    with pytest.raises(MoveRefused, match="DUAL_OLD") as caught:
-        await board.plane.maps.create_tenant(TENANT, SHARD)
-    assert caught.value.reason == "EXISTS"
+async def _declare_up_to(board: Board, to: Phase) -> None:
+    for phase in DECLARATION[: DECLARATION.index(to) + 1]:
+        await _declare(board, phase)
+
+
+async def test_a_new_tenant_comes_to_the_new_side_through_holds(board: Board) -> None:
+    seen = []
+    for phase in DECLARATION:
+        version = await _declare(board, phase)
+        current, standing = await board.map(), await board.standing()
+        assert (standing.version, current.version) == (version, version)
+        seen.append((standing.phase, standing.epoch, current.moving, standing.declared))
+    assert seen == [(Phase.HOLD_OLD, 1, 1, True), (Phase.HOLD_NEW, 2, 1, True), (Phase.NEW, 3, 0, False)]
+
+
+async def test_a_declaration_that_is_taken_back_leaves_no_record(board: Board) -> None:
+    await _declare(board, Phase.HOLD_OLD)
+    version = await _declare(board, Phase.OLD)
+    current = await board.map()
+    assert (current.version, current.moving, dict(current.tenants)) == (version, 0, {})
+
+
+async def test_what_was_seen_in_one_hold_does_not_count_in_the_next(board: Board) -> None:
+    await _declare(board, Phase.HOLD_OLD)
+    first = await board.standing()
+    await _declare(board, Phase.OLD)
+    await _declare(board, Phase.HOLD_OLD)
+    second = await board.standing()
+    assert (first.phase, first.epoch) == (second.phase, second.epoch), "only the version tells them apart"
+    await _refused(_declare(board, Phase.HOLD_NEW, standing=first), "STALE")
+    assert await board.standing() == second
+
+
+async def test_a_declaration_waits_for_whoever_may_be_writing_the_first_record(board: Board) -> None:
+    await board.beat("writer")
+    await _declare(board, Phase.HOLD_OLD)
+    await _refused(_declare(board, Phase.HOLD_NEW), "BARRIER")
+    await board.beat("writer")
+    await _declare(board, Phase.HOLD_NEW)
+    await _refused(_declare(board, Phase.NEW), "BARRIER")
+
+
+async def test_a_declaration_whose_hold_is_over_does_not_cross(board: Board) -> None:
+    await _declare(board, Phase.HOLD_OLD, max_hold=0)
+    await _refused(_declare(board, Phase.HOLD_NEW), "HOLD_OVER")
+
+
+@pytest.mark.parametrize(("left_in", "ends_in"), [(Phase.HOLD_OLD, Phase.OLD), (Phase.HOLD_NEW, Phase.NEW)])
+async def test_a_declaration_that_nobody_goes_on_with_is_ended_by_anyone(
+    board: Board, left_in: Phase, ends_in: Phase
+) -> None:
+    await _declare_up_to(board, left_in)
+    assert await board.plane.maps.expire_hold(TENANT, SHARD) is None
+    await board.make_overdue()
+    version = await board.plane.maps.expire_hold(TENANT, SHARD)
+    current, standing = await board.map(), await board.standing()
+    assert (current.version, current.moving, standing.phase) == (version, 0, ends_in)
+    assert (TENANT in current.tenants) is (ends_in is Phase.NEW)
+    assert not standing.declared
+
+
+async def test_a_migrator_leaves_a_declaration_alone(board: Board) -> None:
+    await _declare(board, Phase.HOLD_OLD)
+    await board.take_lock()
+    for to in (Phase.HOLD_NEW, Phase.DUAL_OLD):
+        await _refused(board.move(to), "STALE")
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.NEW])
+async def test_a_tenant_with_a_record_is_not_declared(board: Board, phase: Phase) -> None:
+    await board.walk(Phase.DUAL_OLD)
+    standing = await board.walk(phase)
+    await board.redis.delete(board.key("lock"))
+    for to in (Phase.OLD, *DECLARATION):
+        await _refused(_declare(board, to), "NOT_DECLARED")
     assert await board.standing() == standing
+
+
+async def test_a_tenant_that_somebody_holds_is_not_declared_nor_one_that_a_dead_holder_may_still_purge(
+    board: Board,
+) -> None:
+    await board.take_lock()
+    await _refused(_declare(board, Phase.HOLD_OLD), "LOCKED")
+    now = int(await board.plane.lease_time() * 1000)
+    await board.redis.hset(board.key("lock"), mapping={"counted_until": now - 100, "life": 60_000})
+    await _refused(_declare(board, Phase.HOLD_OLD), "LOCKED")
+    await board.redis.hset(board.key("lock"), mapping={"counted_until": now - 100_000, "life": 60_000})
+    await _declare(board, Phase.HOLD_OLD)
+
+
+async def test_a_default_that_has_moved_since_it_was_looked_at_ends_a_declaration(board: Board) -> None:
+    looked_at = await board.standing()
+    await board.take_lock(default_lock(SHARD))
+    await board.plane.maps.move_default(SHARD, looked_at, Phase.HOLD_OLD, fence=board.fence, max_hold=LONG)
+    await _refused(_declare(board, Phase.HOLD_OLD, standing=looked_at), "STALE")
+    await _refused(_declare(board, Phase.HOLD_NEW), "NOT_DECLARED")
 
 
 # -- the change stream -------------------------------------------------------------------------------------------
@@ -401,7 +487,7 @@ async def test_a_tenant_that_has_begun_to_move_is_not_declared_new(board: Board)
 
 async def test_the_stream_has_an_entry_for_each_version_and_its_id_is_the_version(board: Board) -> None:
     await board.walk(Phase.DUAL_NEW)
-    await board.plane.maps.create_tenant("globex", SHARD)
+    await declare(board.plane, "globex")
     entries = await board.redis.xrange(board.key("changes"))
     version = (await board.map()).version
     assert [entry_id for entry_id, _ in entries] == [f"{number}-0" for number in range(1, version + 1)]

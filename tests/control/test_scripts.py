@@ -1,4 +1,4 @@
-"""The scripts as texts: what their heads promise, and how Redis's answers become errors."""
+"""The scripts as texts: what their heads promise, and what they need."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import hashlib
 from importlib.resources import files
 
 import pytest
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shardroute import control
 from shardroute.control import ControlPlane
 from shardroute.control.keys import Keys
-from shardroute.control.scripts import source, translated
-from shardroute.errors import ControlPlaneUnavailable, MapLost, ShardrouteError
+from shardroute.control.scripts import source
+from shardroute.errors import MapLost
 from shardroute.phases import EFFECTS, HOLD_ENDS_IN, LINE
 
-from .board import Board
+from .board import Board, declare
 
 LUA = files(control) / "lua"
 NAMES = sorted(entry.name.removesuffix(".lua") for entry in LUA.iterdir() if entry.name != "prelude.lua")
@@ -77,7 +74,7 @@ async def test_a_server_that_has_forgotten_the_scripts_is_given_them_again(board
 
 async def test_a_tenant_may_be_named_with_any_letters(board: Board) -> None:
     name = "Łódź:{x}'\"--]] "
-    await board.plane.maps.create_tenant(name, 0)
+    await declare(board.plane, name)
     assert name in (await board.map()).tenants
 
 
@@ -88,25 +85,6 @@ async def test_two_thousand_ids_fit_in_one_call(board: Board) -> None:
     window = await board.plane.journal.open_window("acme", board.fence)
     answer = await board.scripts.run("close", "acme", board.fence, window, "look", "", *ids)
     assert len(answer[1]) == len(ids)
-
-
-ERRORS: dict[str, tuple[Exception, type[ShardrouteError]]] = {
-    "no connection": (RedisConnectionError("refused"), ControlPlaneUnavailable),
-    "no answer": (RedisTimeoutError("too late"), ControlPlaneUnavailable),
-    "a socket's error": (ConnectionResetError("reset"), ControlPlaneUnavailable),
-    "a full memory": (ResponseError("OOM command not allowed"), ControlPlaneUnavailable),
-    "a server that starts": (ResponseError("LOADING Redis is loading"), ControlPlaneUnavailable),
-    "a replica": (ResponseError("READONLY You can't write"), ControlPlaneUnavailable),
-    "a script's bug": (ResponseError("ERR user_script:1: oops"), ShardrouteError),
-}
-
-
-@pytest.mark.parametrize(("error", "kind"), ERRORS.values(), ids=ERRORS)
-def test_errors_of_the_client_are_translated(error: Exception, kind: type[ShardrouteError]) -> None:
-    with pytest.raises(ShardrouteError) as caught, translated():
-        raise error
-    assert type(caught.value) is kind
-    assert caught.value.__cause__ is error
 
 
 async def test_a_map_that_is_gone_is_an_error_of_its_own(plane: ControlPlane) -> None:

@@ -25,6 +25,7 @@ from .board import Board
 
 LONG = 3600.0  # seconds: nothing ends within a test
 AGE = 1e9  # seconds: a window that no test sees the end of
+LARGE = 1 << 30  # bytes: a budget that no test uses up
 EXAMPLE = Example(
     digest="0123456789ab",
     badness=0.5,
@@ -103,7 +104,14 @@ async def lossy(plane: ControlPlane) -> tuple[Stats, _LosesAnswers]:
     await add(plane, tenant="warm-up", x=1)
     await plane.stats.record("warm-up", [QUERY], most=1, retention=LONG)
     redis: Any = _LosesAnswers(plane.connections.commands)
-    return Stats(plane.connections, Scripts(redis, plane.keys, timeout=20, patience=20)), redis
+    scripts = Scripts(redis, plane.keys, timeout=20, patience=20)
+    stats = Stats(plane.connections, scripts, budget=LARGE)
+    redis.asked = 1
+    await stats.add(
+        "warm-up", Tally({"x": 1}), window=AGE, retention=LONG
+    )  # it has asked what the server may use
+    redis.asked = 0
+    return stats, redis
 
 
 # -- counts
@@ -198,7 +206,7 @@ async def test_the_same_counts_added_twice_count_twice(plane: ControlPlane) -> N
 
 
 async def test_a_batch_that_comes_again_does_not_bring_back_what_was_cleared(plane: ControlPlane) -> None:
-    batch = ("tally", "acme", "one", 1000, 60_000, 10, 10, '{"a": 1}')
+    batch = ("tally", "acme", "one", LARGE, 1000, 60_000, 10, 10, '{"a": 1}')
     await plane.scripts.run(*batch)
     await plane.stats.clear("acme")
     await plane.scripts.run(*batch)
@@ -207,7 +215,7 @@ async def test_a_batch_that_comes_again_does_not_bring_back_what_was_cleared(pla
 
 async def test_batches_are_forgotten_after_a_minute(plane: ControlPlane) -> None:
     redis: Any = plane.connections.commands
-    key = plane.keys.batches("acme")
+    key = plane.keys.batches
     await add(plane, a=1)
     ancient = (await plane.time() - 61) * 1000
     await redis.zadd(key, {"ancient": ancient})
@@ -225,8 +233,8 @@ async def test_everything_is_forgotten_once_the_retention_is_over(plane: Control
     await plane.stats.add_examples("acme", [EXAMPLE], retention=100)
     await plane.stats.record("acme", [QUERY], most=5, retention=100)
     keys = plane.keys
-    for key in (keys.tallies, keys.batches, keys.examples, keys.recorded):
-        assert 0 < await redis.pttl(key("acme")) <= 100_000
+    for key in (keys.tallies("acme"), keys.batches, keys.examples("acme"), keys.recorded("acme")):
+        assert 0 < await redis.pttl(key) <= 100_000
 
 
 async def test_windows_older_than_the_retention_go_when_a_new_one_begins(plane: ControlPlane) -> None:

@@ -14,7 +14,7 @@ from shardroute import rules
 from shardroute.control import Begun, ControlPlane, Window
 from shardroute.errors import MoveRefused
 from shardroute.phases import EFFECTS, LINE, NEIGHBOURS, Phase
-from shardroute.rules import Journal, Session
+from shardroute.rules import EVERY_TENANT, Acknowledgement, Journal, Session
 
 from .board import LONG, SHARD, TENANT, Board
 
@@ -45,29 +45,61 @@ async def _emptied(plane: ControlPlane) -> Board:
 @st.composite
 def sessions(draw: st.DrawFn, *, around: int = VERSION) -> list[Session]:
     """`expires` is relative to now."""
-    acknowledged = st.lists(st.integers(around - 2, around + 2), max_size=4)
+    versions = st.integers(around - 2, around + 2)
+    withheld: st.SearchStrategy[dict[str, int]] = st.just({}) | st.dictionaries(
+        st.sampled_from([TENANT, "globex"]), versions
+    )
+    acknowledged = st.lists(st.builds(Acknowledgement, versions, withheld), max_size=4)
     return [
-        Session(f"s{number}", version, draw(st.sampled_from([-LONG, LONG])))
-        for number, version in enumerate(draw(acknowledged))
+        Session(f"s{number}", told, draw(st.sampled_from([-LONG, LONG])))
+        for number, told in enumerate(draw(acknowledged))
     ]
 
 
 async def _put_sessions(board: Board, described: Sequence[Session]) -> None:
-    now = await board.plane.time()
+    now = await board.plane.lease_time()
     for session in described:
+        told = session.acknowledged
         await board.redis.zadd(board.key("sessions"), {session.id: (now + session.expires) * 1000})
-        await board.redis.hset(board.key("acknowledged"), session.id, session.acknowledged)
+        await board.redis.hset(board.key("acknowledged"), session.id, told.version)
+        if told.withheld:
+            await board.redis.hset(board.key("withheld"), session.id, json.dumps(dict(told.withheld)))
 
 
 @examples
-@given(described=sessions(), version=st.integers(VERSION - 2, VERSION + 2))
+@given(
+    described=sessions(),
+    version=st.integers(VERSION - 2, VERSION + 2),
+    tenant=st.sampled_from([TENANT, "globex", "other", EVERY_TENANT]),
+)
 async def test_the_barrier_waits_for_whom_the_rules_wait_for(
-    plane: ControlPlane, described: list[Session], version: int
+    plane: ControlPlane, described: list[Session], version: int, tenant: str
 ) -> None:
     board = await _emptied(plane)
     await _put_sessions(board, described)
-    waited_for = set(await plane.sessions.lagging(version))
-    assert waited_for == set(rules.lagging(described, version, now=0))
+    waited_for = set(await plane.sessions.lagging(version, tenant))
+    assert waited_for == set(rules.lagging(described, version, tenant, now=0))
+
+
+@examples
+@given(
+    steps=st.lists(st.integers(-(10**7), 10**7) | st.integers(-50, 5000), max_size=6),
+    most=st.integers(1, 3000),
+)
+async def test_the_lease_time_counts_in_redis_as_the_rules_count(
+    plane: ControlPlane, steps: list[int], most: int
+) -> None:
+    """A step of Redis's clock is one of the note of when a script looked last, the other way round."""
+    board = await _emptied(plane)
+    meta = board.key("meta")
+    await plane.lease_time()
+    await board.redis.hset(meta, "step", most)
+    for step in steps:
+        before = {name: int(await board.redis.hget(meta, name)) for name in ("clock", "counted")}
+        await board.redis.hset(meta, "clock", before["clock"] - step)
+        counted = round(await plane.lease_time() * 1000)
+        passed = int(await board.redis.hget(meta, "clock")) - (before["clock"] - step)
+        assert counted == rules.lease_time(before["counted"], passed, most)
 
 
 @examples
@@ -79,13 +111,16 @@ async def test_a_heartbeat_says_lapsed_where_the_rules_see_no_live_session(
     await _put_sessions(board, described)
     alive = {session.id for session in described if session.alive(now=0)}
     for session in again:
-        answer = await board.beat(session.id, acknowledged=session.acknowledged)
+        told = session.acknowledged
+        answer = await board.beat(session.id, acknowledged=told.version, withheld=told.withheld)
         assert answer.lapsed is (session.id not in alive)
     now_alive = {
         session.id: session for session in (*described, *again) if session in again or session.alive(0)
     }
     renewed = [Session(session.id, session.acknowledged, LONG) for session in now_alive.values()]
-    assert set(await plane.sessions.lagging(VERSION)) == set(rules.lagging(renewed, VERSION, now=0))
+    for tenant in (TENANT, EVERY_TENANT):
+        waited_for = set(await plane.sessions.lagging(VERSION, tenant))
+        assert waited_for == set(rules.lagging(renewed, VERSION, tenant, now=0))
 
 
 # -- moves -------------------------------------------------------------------------------------------------------
@@ -111,7 +146,7 @@ class Scene:
             self.to,
             synced=self.synced,
             journal=rules.reaped(journal, self.orphans),
-            barrier_passed=not rules.lagging(self.sessions, VERSION, now=0),
+            barrier_passed=not rules.lagging(self.sessions, VERSION, TENANT, now=0),
             hold_overdue=self.overdue,
         )
 
@@ -134,7 +169,7 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 
 async def _set(board: Board, scene: Scene) -> None:
-    now = await board.plane.time()
+    now = await board.plane.lease_time()
     hold_until = now + (-LONG if scene.overdue else LONG) if EFFECTS[scene.phase].held else 0
     record = {
         "phase": scene.phase,
@@ -147,7 +182,7 @@ async def _set(board: Board, scene: Scene) -> None:
     await board.redis.hset(board.key("tenants"), TENANT, json.dumps(record))
     await board.redis.hset(board.key("meta"), "moving", int(not EFFECTS[scene.phase].settled))
     await _put_sessions(board, scene.sessions)
-    await _put_sessions(board, [Session("writer", VERSION, LONG)])
+    await _put_sessions(board, [Session("writer", Acknowledgement(VERSION), LONG)])
     owners = ["writer"] * scene.tokens + ["gone"] * scene.orphans
     for number, owner in enumerate(owners):
         token = {"session": owner, "ids": [f"written-{number}"]}
@@ -289,7 +324,7 @@ async def test_anyone_ends_a_hold_that_is_overdue_and_acknowledged_and_nothing_e
     await _set(board, scene)
     before = await board.standing()
     version = await plane.maps.expire_hold(TENANT, SHARD)
-    may_end = scene.overdue and not rules.lagging(described, VERSION, now=0)
+    may_end = scene.overdue and not rules.lagging(described, VERSION, TENANT, now=0)
     if not EFFECTS[phase].held:
         assert version == VERSION
     else:

@@ -19,6 +19,7 @@ from shardroute.errors import (
     PreflightFailed,
     RateLimited,
     ShardrouteError,
+    TenantHasData,
     TenantLocked,
     VerificationFailed,
 )
@@ -30,7 +31,8 @@ TREE = [
 ]
 RETRYABLE = {
     "Unavailable", "ClusterUnavailable", "RateLimited", "ControlPlaneUnavailable", "TenantHeld", "LeaseLost",
-    "TenantLocked", "LockLost", "MoveRefused", "BarrierTimeout", "EncoderUnavailable",
+    "TenantLocked", "LockLost",
+    "OutcomeUnknown", "MoveRefused", "BarrierTimeout", "EncoderUnavailable",
 }  # fmt: skip
 
 
@@ -81,6 +83,12 @@ def test_an_error_may_say_when_to_try_again() -> None:
         (MoveRefused("acme", "DEBT"), "tenant 'acme': move refused: DEBT", {"reason": "DEBT"}),
         (MoveRefused("acme", "DEBT", "3"), "tenant 'acme': move refused: DEBT (3)", {"reason": "DEBT"}),
         (
+            TenantHasData("acme", "a", crossed=False),
+            "tenant 'acme' is no new tenant: it has records on cluster 'a'. `shardroute migrate acme` moves it. "
+            "Nothing was declared.",
+            {"cluster": "a", "crossed": False},
+        ),
+        (
             BarrierTimeout("acme", 12, ["s1", "s2"]),
             "tenant 'acme': not acknowledged map version 12: s1, s2. "
             "`shardroute doctor` shows them; evict one that you know is dead.",
@@ -100,7 +108,7 @@ def test_an_error_says_it_in_words_and_in_attributes(
 def test_what_stops_an_admin_verb_is_a_migration_error_and_nothing_else_is(kind: type[Exception]) -> None:
     stops_a_verb = {
         "MigrationError", "VerbRefused", "PreflightFailed", "VerificationFailed", "TenantLocked", "LockLost",
-        "MoveRefused", "BarrierTimeout", "GateFailed",
+        "MoveRefused", "BarrierTimeout", "GateFailed", "TenantHasData", "LossRefused", "SuspectsDiffer",
     }  # fmt: skip
     assert issubclass(kind, MigrationError) is (kind.__name__ in stops_a_verb)
 

@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from shardroute.cli.output import Screen
-from shardroute.control.scripts import translated as of_redis
+from shardroute.control.redis_errors import translated as of_redis
 from shardroute.encoding import Encoder
 from shardroute.errors import (
     ClusterRejected,

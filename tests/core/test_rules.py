@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shardroute import rules
 from shardroute.phases import CROSSING, EFFECTS, NEIGHBOURS, Phase
-from shardroute.rules import Journal, Lease, Refusal, Session, Verdict
+from shardroute.rules import EVERY_TENANT, Acknowledgement, Journal, Lease, Refusal, Session, Verdict
 
 seconds = st.floats(min_value=0, max_value=1e6)
 durations = st.floats(min_value=0.1, max_value=1e3)
@@ -74,19 +74,56 @@ def test_a_lease_is_unbroken_if_it_is_the_same_and_still_held(lease: Lease, unbr
     assert rules.lease_unbroken(lease, 2, now=5) is unbroken
 
 
-@pytest.mark.parametrize(
-    ("unbroken", "primary_ok", "verdict"),
-    [
-        (True, True, Verdict.ANSWER),
-        (False, True, Verdict.AGAIN),
-        (True, False, Verdict.FAIL),
-        (False, False, Verdict.FAIL),
-    ],
-)
-def test_a_write_is_answered_only_on_a_primary_that_took_it_under_an_unbroken_lease(
-    unbroken: bool, primary_ok: bool, verdict: Verdict
+VERDICTS: dict[str, tuple[dict[str, bool], Verdict]] = {
+    "the primary took it, the lease held": (
+        {"primary_ok": True, "unbroken": True, "crossed": False},
+        Verdict.ANSWER,
+    ),
+    "the lease broke, and reads still go there": (
+        {"primary_ok": True, "unbroken": False, "crossed": False},
+        Verdict.ANSWER,
+    ),
+    "the lease broke, and reads go to the other side by now": (
+        {"primary_ok": True, "unbroken": False, "crossed": True},
+        Verdict.UNKNOWN,
+    ),
+    "the primary failed": ({"primary_ok": False, "unbroken": True, "crossed": False}, Verdict.FAIL),
+    "all of it": ({"primary_ok": False, "unbroken": False, "crossed": True}, Verdict.FAIL),
+}
+
+
+@pytest.mark.parametrize(("known", "verdict"), VERDICTS.values(), ids=VERDICTS)
+def test_a_write_that_was_sent_is_answered_or_not_and_never_written_again(
+    known: dict[str, bool], verdict: Verdict
 ) -> None:
-    assert rules.verdict(unbroken=unbroken, primary_ok=primary_ok) is verdict
+    assert rules.verdict(sent=True, **known) is verdict
+    assert rules.verdict(sent=False, **known) is Verdict.BEGIN_ANEW
+
+
+@given(until=seconds, linger=st.floats(min_value=0, max_value=100))
+def test_what_is_cut_off_in_time_has_landed_when_its_lease_ends(until: float, linger: float) -> None:
+    assert rules.cut_off_at(Lease(until), linger) + linger <= until * (1 + 1e-9)
+
+
+def test_a_session_with_open_requests_is_waited_for_until_they_can_no_longer_land() -> None:
+    assert rules.stays_after_leaving(3, 1.5) == 1.5
+    assert rules.stays_after_leaving(0, 1.5) == 0
+
+
+@given(steps=st.lists(st.integers(-(10**9), 10**9), max_size=20), most=st.integers(1, 10**4))
+def test_no_step_of_a_clock_counts_for_more_than_its_most_nor_backwards(steps: list[int], most: int) -> None:
+    counted = 0
+    for passed in steps:
+        after = rules.lease_time(counted, passed, most)
+        assert counted <= after <= counted + min(max(passed, 0), most)
+        counted = after
+
+
+def test_a_version_follows_the_one_that_it_names_and_any_from_before_there_were_stamps() -> None:
+    assert rules.follows("one", "one")
+    assert not rules.follows("one", "another")
+    assert rules.follows("", "one")
+    assert rules.follows("one", "")
 
 
 @pytest.mark.parametrize(("primary", "secondary", "unbroken"), [*product([True, False], repeat=3)])
@@ -120,25 +157,37 @@ def test_a_version_is_drained_when_no_write_is_older(began: list[int], drained: 
 
 
 @pytest.mark.parametrize(
-    ("current_until", "version"),
-    [([], 7), ([6], 6), ([9], 7), ([6, 3, 5], 3), ([7], 7)],
+    ("overtaken", "withheld"),
+    [
+        ([], {}),
+        ([("acme", 6)], {"acme": 6}),
+        ([("acme", 6), ("acme", 3), ("globex", 5)], {"acme": 3, "globex": 5}),
+    ],
 )
-def test_a_router_acknowledges_no_further_than_its_oldest_write_allows(
-    current_until: list[int], version: int
+def test_a_router_speaks_for_all_tenants_but_those_whose_older_writes_are_under_way(
+    overtaken: list[tuple[str, int]], withheld: dict[str, int]
 ) -> None:
-    assert rules.acknowledgeable(7, current_until) == version
+    assert rules.acknowledgement(7, overtaken) == Acknowledgement(7, withheld)
+
+
+def test_an_acknowledgement_is_as_old_as_the_oldest_write_only_where_all_tenants_are_asked_for() -> None:
+    told = Acknowledgement(7, {"acme": 3, "globex": 9})
+    assert [told.of(name) for name in ("acme", "globex", "other", EVERY_TENANT)] == [3, 7, 7, 3]
 
 
 def test_the_barrier_waits_for_live_sessions_that_are_behind() -> None:
     sessions = [
-        Session("current", acknowledged=7, expires=20),
-        Session("ahead", acknowledged=8, expires=20),
-        Session("behind", acknowledged=6, expires=20),
-        Session("dead", acknowledged=1, expires=10),
+        Session("current", Acknowledgement(7), expires=20),
+        Session("ahead", Acknowledgement(8), expires=20),
+        Session("behind", Acknowledgement(6), expires=20),
+        Session("behind for acme", Acknowledgement(7, {"acme": 6}), expires=20),
+        Session("dead", Acknowledgement(1), expires=10),
     ]
-    assert rules.lagging(sessions, 7, now=10) == ["behind"]
-    assert rules.lagging(sessions, 7, now=20) == []
-    assert rules.lagging([], 7, now=0) == []
+    assert rules.lagging(sessions, 7, "globex", now=10) == ["behind"]
+    assert rules.lagging(sessions, 7, "acme", now=10) == ["behind", "behind for acme"]
+    assert rules.lagging(sessions, 7, EVERY_TENANT, now=10) == ["behind", "behind for acme"]
+    assert rules.lagging(sessions, 7, EVERY_TENANT, now=20) == []
+    assert rules.lagging([], 7, EVERY_TENANT, now=0) == []
 
 
 def _refusal(

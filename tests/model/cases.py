@@ -8,14 +8,14 @@ from typing import Any
 
 from shardroute import rules
 from shardroute.phases import Phase
-from shardroute.rules import Journal, Refusal
+from shardroute.rules import Journal, Refusal, Verdict
 
 from .decisions import Rules
 from .state import Scope
 
 ONE_FAULTY = frozenset({0})
 BOTH_FAULTY = frozenset({0, 1})
-FAULTS = Scope(faulty=ONE_FAULTY, primaries_fail=False)
+FAULTS = Scope(faulty=ONE_FAULTY)
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,17 @@ def _refusal(**overruled: Any) -> Callable[..., Refusal | None]:
     return lambda phase, to, **known: rules.refusal(phase, to, **(known | overruled))
 
 
+def _written_again(*, sent: bool, primary_ok: bool, unbroken: bool, crossed: bool) -> Verdict:
+    if sent and not primary_ok:
+        return Verdict.FAIL
+    return Verdict.ANSWER if sent and unbroken else Verdict.BEGIN_ANEW
+
+
 SWITCHED_OFF = (
     Case(
         "barrier",
         "rule 2: wait for every live session to acknowledge a phase before acting on it",
-        Rules(lagging=lambda _sessions, _version, _now: []),
+        Rules(lagging=lambda *_: []),
     ),
     Case(
         "drain",
@@ -44,15 +50,21 @@ SWITCHED_OFF = (
         Rules(drained=lambda _version, _began: True),
     ),
     Case(
-        "validate",
-        "rule 4: answer a write only if the lease held from its start to its end; else do it again",
-        Rules(verdict=lambda unbroken, primary_ok: rules.verdict(unbroken=True, primary_ok=primary_ok)),
+        "once",
+        "rule 4: a write that may have been seen is never written again",
+        Rules(verdict=_written_again),
         FAULTS,
     ),
     Case(
-        "lease",
-        "rules 4 and 5: notice that the lease was broken",
-        Rules(lease_unbroken=lambda _lease, _generation, _now: True),
+        "cut off",
+        "rule 4: cut off in time what is under way, so that nothing lands after its lease",
+        Rules(cut_off_at=lambda lease, linger: lease.until),
+        FAULTS,
+    ),
+    Case(
+        "leave",
+        "rule 4: a session that ends with a request under way is waited for until that can no longer land",
+        Rules(stays_after_leaving=lambda open_requests, linger: 0.0),
         FAULTS,
     ),
     Case(

@@ -8,10 +8,11 @@ from functools import cache
 
 from shardroute import rules
 from shardroute.phases import Phase
-from shardroute.rules import Journal, Lease, Session, Verdict
+from shardroute.rules import Acknowledgement, Journal, Lease, Session, Verdict
 
 RECORD = "record"
-NOW, FOREVER, LONG_AGO = 0.0, 1.0, -1.0
+NOW, FOREVER, LONG_AGO = 0.0, 100.0, -1.0
+LINGER = 1.0
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Rules:
     refusal: Callable[..., rules.Refusal | None] = rules.refusal
     lagging: Callable[..., list[str]] = rules.lagging
     drained: Callable[..., bool] = rules.drained
-    lease_unbroken: Callable[..., bool] = rules.lease_unbroken
+    cut_off_at: Callable[..., float] = rules.cut_off_at
+    stays_after_leaving: Callable[..., float] = rules.stays_after_leaving
     verdict: Callable[..., Verdict] = rules.verdict
     leaves_debt: Callable[..., bool] = rules.leaves_debt
     overlaps: Callable[..., bool] = rules.overlaps
@@ -38,7 +40,6 @@ class Decisions:
         self.barrier_passed = cache(self._barrier_passed)
         self.may_move = cache(self._may_move)
         self.drained = cache(self._drained)
-        self.unbroken = cache(self._unbroken)
         self.verdict = cache(self._verdict)
         self.leaves_debt = cache(self._leaves_debt)
         self.overlaps = cache(self._overlaps)
@@ -48,10 +49,10 @@ class Decisions:
 
     def _barrier_passed(self, acknowledged: tuple[int, int], leased: tuple[bool, bool], version: int) -> bool:
         sessions = [
-            Session(str(router), seen, FOREVER if held else LONG_AGO)
+            Session(str(router), Acknowledgement(seen), FOREVER if held else LONG_AGO)
             for router, (seen, held) in enumerate(zip(acknowledged, leased, strict=True))
         ]
-        return not self._rules.lagging(sessions, version, NOW)
+        return not self._rules.lagging(sessions, version, RECORD, NOW)
 
     def _may_move(
         self,
@@ -79,12 +80,19 @@ class Decisions:
     def _drained(self, version: int, began: int) -> bool:
         return self._rules.drained(version, [began])
 
-    def _unbroken(self, leased: bool, broken: bool) -> bool:
-        lease = Lease(until=FOREVER if leased else LONG_AGO, generation=int(broken))
-        return self._rules.lease_unbroken(lease, 0, NOW)
+    @property
+    def lands_before_the_lease_ends(self) -> bool:
+        """Whether what is cut off in time can no longer land when the lease has ended."""
+        return self._rules.cut_off_at(Lease(until=FOREVER), LINGER) + LINGER <= FOREVER
 
-    def _verdict(self, unbroken: bool, primary_ok: bool) -> Verdict:
-        return self._rules.verdict(unbroken=unbroken, primary_ok=primary_ok)
+    @property
+    def lands_before_the_session_ends(self) -> bool:
+        """The same of a session that ends with a request under way."""
+        return self._rules.stays_after_leaving(1, LINGER) >= LINGER
+
+    def _verdict(self, began: Phase, now: Phase, sent: bool, primary_ok: bool, unbroken: bool) -> Verdict:
+        crossed = rules.crossed(began, now)
+        return self._rules.verdict(sent=sent, primary_ok=primary_ok, unbroken=unbroken, crossed=crossed)
 
     def _leaves_debt(self, primary_ok: bool, secondary_ok: bool, unbroken: bool) -> bool:
         return self._rules.leaves_debt(primary_ok=primary_ok, secondary_ok=secondary_ok, unbroken=unbroken)

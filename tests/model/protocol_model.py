@@ -1,14 +1,16 @@
 """The migration protocol as an explicit-state model, over the project's own tables and rules.
 
-One tenant, one record, two routers with stale views and a migrator that walks the line of phases in either
-direction. Every interleaving of every atomic step may be explored (`search.explore`), with router crashes,
-lapsed leases, late writes and failed writes. What a phase does is read from `shardroute.phases`; whatever has
-to be decided is asked of `shardroute.rules` (`decisions`). Run ``python -m tests.model`` for a table.
+One tenant, one record, two routers with stale views that write and read, and a migrator that walks the line of phases
+in either direction. Every interleaving of every atomic step may be explored (`search.explore`), with routers that
+crash, lapse and end in the middle of a write, and writes that fail. What a phase does is read from
+`shardroute.phases`; whatever has to be decided is asked of `shardroute.rules` (`decisions`). Run
+``python -m tests.model`` for a table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from shardroute.phases import HOLD_ENDS_IN, NEIGHBOURS, Phase
 from shardroute.rules import Verdict
@@ -21,15 +23,15 @@ from .state import (
     PRIMARY,
     SECONDARY,
     SETTLED,
-    UNDECIDED,
-    UNPROMISED,
     Router,
     Scope,
-    Stage,
+    Sent,
     State,
     Task,
     Token,
     Write,
+    observed,
+    violation,
 )
 
 
@@ -39,33 +41,32 @@ class Model:
     def __init__(self, given: Rules | None = None, scope: Scope | None = None) -> None:
         self.scope = scope or Scope()
         self._ask = Decisions(given or Rules())
-        self._write_steps: dict[Stage, Callable[[State, int, Router, Write, bool], Iterator[State]]] = {
-            Stage.BEGIN: self._begin,
-            Stage.SENT: self._sent,
-            Stage.PRIMARY_DONE: self._primary_done,
-            Stage.SECONDARY_DONE: self._secondary_done,
-            Stage.PRIMARY_FAILED: self._primary_failed,
-            Stage.BOTH_DONE: self._settle_token,
-            Stage.FAILED: self._settle_token,
-            Stage.VALIDATE: self._validate,
-            Stage.AGAIN: self._again,
-        }
 
     def initial(self) -> State:
         start, writes = self.scope.start, self.scope.writes
         routers = tuple(Router(start, 0, 0, True, True, None, begun=router * writes) for router in range(2))
         return State(
             stores=(0, 0), shown=(0, 0), phase=start, version=0, routers=routers, debt=False, touched=False,
-            tokens=frozenset(), answered=frozenset(), answered_before=(frozenset(),) * (2 * writes),
-            settled=0, synced=False, task=Task.IDLE, read=NOTHING_READ, moves=0, crossed=False,
+            tokens=frozenset(), late=frozenset(), answered=frozenset(), refused=frozenset(),
+            before=(frozenset(),) * (2 * writes),
+            visible=frozenset({0}), gone=frozenset(), synced=False, task=Task.IDLE, read=NOTHING_READ, moves=0,
+            crossed=False,
         )  # fmt: skip
 
     def steps(self, state: State) -> Iterator[State]:
+        return (observed(state, step) for step in self._steps(state))
+
+    def violation(self, state: State) -> str | None:
+        return violation(state)
+
+    def _steps(self, state: State) -> Iterator[State]:
         for index, router in enumerate(state.routers):
             if router.alive:
                 yield from self._session_steps(state, index, router)
                 yield from self._writing_steps(state, index, router)
         yield from self._migrator_steps(state)
+        for slot, value in state.late:
+            yield self._stored(state, slot, value)._replace(late=state.late - {(slot, value)})
         if state.shown != state.stores:
             yield state._replace(shown=state.stores)
 
@@ -74,16 +75,12 @@ class Model:
         stores = (old, value) if slot else (value, new)
         return state._replace(stores=stores, shown=state.shown if self.scope.reads_lag else stores)
 
-    # -- a router's session: crash, lapse, renew, adopt, acknowledge ----------------------------------------
+    # -- a router's session: crash, lapse, end, renew, adopt, acknowledge -----------------------------------
 
     def _session_steps(self, state: State, index: int, router: Router) -> Iterator[State]:
-        write = router.write
         if index in self.scope.faulty:
-            if all(each.alive for each in state.routers):
-                yield _with(state, index, router._replace(alive=False, leased=False))
-            if router.leased:
-                broken = write and write._replace(lease_broken=True)
-                yield _with(state, index, router._replace(leased=False, write=broken))
+            yield from self._faults(state, index, router)
+        write = router.write
         if not router.leased:
             if not write:
                 yield _with(state, index, _renewed(router, state))
@@ -97,6 +94,50 @@ class Model:
         if self.scope.holds_expire and state.phase in HELD:
             yield from self._expired_hold(state)
 
+    def _faults(self, state: State, index: int, router: Router) -> Iterator[State]:
+        """A session that ends by itself, or with its process; or that leaves in the middle of a write."""
+        may_crash = all(each.alive for each in state.routers)
+        gone = router._replace(alive=False, leased=False, write=None)
+        if not router.leased:
+            if may_crash:
+                yield _with(state, index, gone)
+            return
+        for ended, write in self._cut_off(state, router.write, in_time=self._ask.lands_before_the_lease_ends):
+            if may_crash:
+                yield _with(ended, index, gone)
+            yield _with(ended, index, router._replace(leased=False, write=write))
+        if may_crash and not self._ask.lands_before_the_session_ends:
+            for ended, _ in self._cut_off(state, router.write, in_time=False):
+                yield _with(ended, index, gone)
+
+    def _cut_off(
+        self, state: State, write: Write | None, *, in_time: bool
+    ) -> Iterator[tuple[State, Write | None]]:
+        """What may have become of the requests under way when the lease ends. Not `in_time`: they may land later."""
+        if write is None or write.settled or Sent.NOT_YET not in (write.primary, write.secondary):
+            yield state, write
+            return
+        if not write.token:
+            yield state, write  # perhaps nothing was sent
+            if write.phase in SECONDARY:
+                return  # certainly
+        for primary in _fates(write.primary):
+            for secondary in _fates(write.secondary):
+                after = write._replace(primary=primary, secondary=secondary)
+                yield self._landed(state, write, after, in_time=in_time), after
+
+    def _landed(self, state: State, before: Write, after: Write, *, in_time: bool) -> State:
+        pairs = (
+            (PRIMARY[before.phase], before.primary, after.primary),
+            (OTHER[before.phase], before.secondary, after.secondary),
+        )
+        for slot, was, now in pairs:
+            if was is Sent.NOT_YET and now is Sent.LANDED:
+                state = self._stored(state, slot, before.value)
+            elif was is Sent.NOT_YET and not in_time:
+                state = state._replace(late=state.late | {(slot, before.value)})
+        return state
+
     def _expired_hold(self, state: State) -> Iterator[State]:
         """Rule 11, at any moment of a hold: whatever the clocks say, it happens at one of them."""
         if state.moves < self.scope.moves and self._may_move(state, HOLD_ENDS_IN[state.phase], overdue=True):
@@ -106,108 +147,99 @@ class Model:
 
     def _writing_steps(self, state: State, index: int, router: Router) -> Iterator[State]:
         write = router.write
-        if write:
-            unbroken = self._ask.unbroken(router.leased, write.lease_broken)
-            if not unbroken and write.stage in _REACHES_A_STORE:
-                state = state._replace(settled=UNPROMISED)
-            yield from self._write_steps[write.stage](state, index, router, write, unbroken)
-        elif router.leased and router.phase not in HELD and router.begun < (index + 1) * self.scope.writes:
-            value = router.begun + 1
-            before = (*state.answered_before[: value - 1], state.answered, *state.answered_before[value:])
-            begun = router._replace(
-                write=Write(value, Stage.BEGIN, router.phase, router.version), begun=value
-            )
-            yield _with(state, index, begun)._replace(
-                answered_before=before, settled=min(UNDECIDED, state.settled)
-            )
-
-    def _begin(
-        self, state: State, index: int, router: Router, write: Write, unbroken: bool
-    ) -> Iterator[State]:
-        if write.phase not in SECONDARY:
-            written = self._stored(state, PRIMARY[write.phase], write.value)
-            yield _with(written, index, _at(router, write, Stage.VALIDATE))
-        elif not unbroken:
-            yield _with(state, index, _at(router, write, Stage.AGAIN))
+        if not write:
+            if router.leased and router.phase not in HELD and router.begun < (index + 1) * self.scope.writes:
+                yield _begun(state, index, router)
+        elif not router.leased:
+            yield from self._held_again(state, index, router, write)
+        elif write.phase not in SECONDARY:
+            yield from self._single_steps(state, index, router, write)
+        elif not write.token:
+            yield from self._registered(state, index, router, write)
         else:
-            rest = _tokens_but(state, index)
-            overlapped = self._ask.overlaps(len(rest))
-            at_once = overlapped and self.scope.overlap_marks_at_once
-            flagged = overlapped and not at_once
-            others = frozenset(token._replace(overlapped=True) for token in rest) if flagged else rest
-            registered = state._replace(
-                tokens=others | {Token(index, flagged)}, touched=True, debt=state.debt or at_once
-            )
-            yield _with(registered, index, _at(router, write, Stage.SENT))
+            yield from self._dual_steps(state, index, router, write)
 
-    def _sent(
-        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
-    ) -> Iterator[State]:
-        first = self._stored(state, PRIMARY[write.phase], write.value)
-        yield _with(first, index, _at(router, write, Stage.PRIMARY_DONE))
-        second = self._stored(state, SECONDARY[write.phase], write.value)
-        yield _with(second, index, _at(router, write, Stage.SECONDARY_DONE))
-        yield _with(state, index, _at(router, write, Stage.SECONDARY_DONE, failed=True))
-        if self.scope.primaries_fail:
-            yield _with(state, index, _at(router, write, Stage.PRIMARY_FAILED, failed=True))
+    def _single_steps(self, state: State, index: int, router: Router, write: Write) -> Iterator[State]:
+        if write.primary is Sent.NOT_YET:
+            landed = self._stored(state, PRIMARY[write.phase], write.value)
+            yield _with(landed, index, _at(router, primary=Sent.LANDED))
+            if self.scope.primaries_fail:
+                yield _refused(state, index, router, write)
+        else:
+            yield self._answered(state, index, router, write)
 
-    def _primary_done(
-        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
-    ) -> Iterator[State]:
-        both = self._stored(state, SECONDARY[write.phase], write.value)
-        yield _with(both, index, _at(router, write, Stage.BOTH_DONE))
-        yield _with(state, index, _at(router, write, Stage.BOTH_DONE, failed=True))
-
-    def _secondary_done(
-        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
-    ) -> Iterator[State]:
-        both = self._stored(state, PRIMARY[write.phase], write.value)
-        yield _with(both, index, _at(router, write, Stage.BOTH_DONE))
-        if self.scope.primaries_fail:
-            yield _with(state, index, _at(router, write, Stage.FAILED, failed=True))
-
-    def _primary_failed(
-        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
-    ) -> Iterator[State]:
-        yield _with(
-            self._stored(state, SECONDARY[write.phase], write.value), index, _at(router, write, Stage.FAILED)
+    def _registered(self, state: State, index: int, router: Router, write: Write) -> Iterator[State]:
+        rest = _tokens_but(state, index)
+        if len(rest) < len(state.tokens):
+            return  # the token of this router's last write is not settled yet
+        overlapped = self._ask.overlaps(len(rest))
+        at_once = overlapped and self.scope.overlap_marks_at_once
+        flagged = overlapped and not at_once
+        others = frozenset(token._replace(overlapped=True) for token in rest) if flagged else rest
+        yield _with(state, index, _at(router, token=True))._replace(
+            tokens=others | {Token(index, flagged)}, touched=True, debt=state.debt or at_once
         )
-        yield _with(state, index, _at(router, write, Stage.FAILED))
 
-    def _settle_token(
-        self, state: State, index: int, router: Router, write: Write, unbroken: bool
-    ) -> Iterator[State]:
-        primary_ok = write.stage is not Stage.FAILED
-        secondary_ok = not (
-            primary_ok and write.store_failed
-        )  # with a failed primary, the rule may not rely on it
-        debt = self._ask.leaves_debt(primary_ok, secondary_ok, unbroken)
+    def _dual_steps(self, state: State, index: int, router: Router, write: Write) -> Iterator[State]:
+        if write.settled:
+            yield self._answered(state, index, router, write)
+            return
+        if write.primary is Sent.NOT_YET:
+            landed = self._stored(state, PRIMARY[write.phase], write.value)
+            yield _with(landed, index, _at(router, primary=Sent.LANDED))
+            if self.scope.primaries_fail:
+                yield _with(state, index, _at(router, primary=Sent.FAILED))
+        if write.secondary is Sent.NOT_YET:
+            landed = self._stored(state, SECONDARY[write.phase], write.value)
+            yield _with(landed, index, _at(router, secondary=Sent.LANDED))
+            yield _with(state, index, _at(router, secondary=Sent.FAILED))
+        if Sent.NOT_YET not in (write.primary, write.secondary):
+            yield self._settled(state, index, router, write)
+
+    def _settled(self, state: State, index: int, router: Router, write: Write) -> State:
+        ok = write.primary is Sent.LANDED
+        # With a failed primary, the rule may not rely on the secondary.
+        debt = self._ask.leaves_debt(ok, not ok or write.secondary is Sent.LANDED, True)
         overlapped = Token(index, True) in state.tokens
         ended = state._replace(
             tokens=_tokens_but(state, index), touched=True, debt=state.debt or debt or overlapped
         )
-        failed = self._ask.verdict(unbroken, primary_ok) is Verdict.FAIL
-        after = router._replace(write=None) if failed else _at(router, write, Stage.VALIDATE)
-        yield _with(ended, index, after)
+        failed = self._ask.verdict(write.phase, write.phase, True, ok, True) is Verdict.FAIL
+        return (
+            _refused(ended, index, router, write)
+            if failed
+            else _with(ended, index, _at(router, settled=True))
+        )
 
-    def _validate(
-        self, state: State, index: int, router: Router, write: Write, unbroken: bool
-    ) -> Iterator[State]:
-        if self._ask.verdict(unbroken, True) is Verdict.ANSWER:
-            answered = state.answered | {write.value}
-            yield _with(state, index, router._replace(write=None))._replace(answered=answered)
-        else:
-            yield _with(state, index, _at(router, write, Stage.AGAIN))
+    def _answered(self, state: State, index: int, router: Router, write: Write) -> State:
+        answered = state.answered | {write.value}
+        return _with(state, index, router._replace(write=None))._replace(answered=answered)
 
-    def _again(
-        self, state: State, index: int, router: Router, write: Write, _unbroken: bool
-    ) -> Iterator[State]:
-        """The lease was lost on the way: renew it, adopt the map, do the write again under its phase."""
+    def _held_again(self, state: State, index: int, router: Router, write: Write) -> Iterator[State]:
+        """The lease was lost on the way: renew it, adopt the map, and decide what becomes of the write (rule 4)."""
         renewed = _renewed(router, state)
-        stage = Write(write.value, Stage.AGAIN, state.phase, state.version)
-        if state.phase not in HELD:
-            yield _with(state, index, renewed._replace(write=stage._replace(stage=Stage.BEGIN)))
-        yield _with(state, index, renewed._replace(write=stage))
+        after = self._given_up(state, index, write)
+        sent = write.primary is not Sent.NOT_YET or write.secondary not in (Sent.NOT_YET, Sent.NOT_ASKED)
+        for known in (True, False) if write.primary is Sent.LANDED else (False,):
+            match self._ask.verdict(write.phase, state.phase, sent, known, False):
+                case Verdict.ANSWER:
+                    done = _with(after, index, renewed._replace(write=None))
+                    yield done._replace(answered=done.answered | {write.value})
+                case Verdict.BEGIN_ANEW if not sent:
+                    anew = renewed._replace(write=None, begun=write.value - 1)
+                    yield _with(after, index, anew)
+                case Verdict.BEGIN_ANEW:  # only where a rule is left out
+                    if state.phase not in HELD:
+                        yield _with(after, index, renewed._replace(write=_fresh(write.value, state)))
+                case _:
+                    yield _with(after, index, renewed._replace(write=None))
+
+    def _given_up(self, state: State, index: int, write: Write) -> State:
+        """Where there are two sides, what a broken lease leaves behind is debt."""
+        owes = state.phase not in SETTLED
+        return state._replace(
+            tokens=_tokens_but(state, index), debt=state.debt or owes, touched=state.touched or owes
+        )
 
     # -- the migrator ----------------------------------------------------------------------------------------
 
@@ -284,18 +316,38 @@ class Model:
         return state._replace(tokens=left, debt=state.debt or marked, touched=state.touched or marked)
 
 
-_REACHES_A_STORE = frozenset(
-    {Stage.BEGIN, Stage.SENT, Stage.PRIMARY_DONE, Stage.SECONDARY_DONE, Stage.PRIMARY_FAILED}
-)
-
-
 def _with(state: State, index: int, router: Router) -> State:
     one, two = state.routers
     return state._replace(routers=(one, router) if index else (router, two))
 
 
-def _at(router: Router, write: Write, stage: Stage, *, failed: bool = False) -> Router:
-    return router._replace(write=write._replace(stage=stage, store_failed=write.store_failed or failed))
+def _at(router: Router, **changes: Any) -> Router:
+    assert router.write is not None
+    return router._replace(write=router.write._replace(**changes))
+
+
+def _refused(state: State, index: int, router: Router, write: Write) -> State:
+    return _with(state, index, router._replace(write=None))._replace(refused=state.refused | {write.value})
+
+
+def _begun(state: State, index: int, router: Router) -> State:
+    value = router.begun + 1
+    known = state.answered | state.gone | state.visible
+    before = (*state.before[: value - 1], known, *state.before[value:])
+    write = Write(value, router.phase, router.version, Sent.NOT_YET, _secondary(router.phase))
+    return _with(state, index, router._replace(write=write, begun=value))._replace(before=before)
+
+
+def _fresh(value: int, state: State) -> Write:
+    return Write(value, state.phase, state.version, Sent.NOT_YET, _secondary(state.phase))
+
+
+def _secondary(phase: Phase) -> Sent:
+    return Sent.NOT_YET if phase in SECONDARY else Sent.NOT_ASKED
+
+
+def _fates(sent: Sent) -> tuple[Sent, ...]:
+    return (Sent.LANDED, Sent.FAILED) if sent is Sent.NOT_YET else (sent,)
 
 
 def _renewed(router: Router, state: State) -> Router:

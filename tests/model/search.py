@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Generic, Protocol, TypeVar
 
-from .protocol_model import Model
-from .state import Router, State, settled, violation
+from .state import Router, Sent, State, Write
+
+_State = TypeVar("_State", bound=Hashable)
+
+
+class Explorable(Protocol[_State]):
+    """What a search needs of a model: states that are values, every step from one, and what must not be."""
+
+    def initial(self) -> _State: ...
+
+    def steps(self, state: _State) -> Iterator[_State]: ...
+
+    def violation(self, state: _State) -> str | None: ...
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Generic[_State]):
     """What a search found. `history` leads from the start to the violation, by a shortest way."""
 
     violation: str | None
     states: int
     complete: bool
-    history: tuple[State, ...] = field(default=(), repr=False)
+    history: tuple[_State, ...] = field(default=(), repr=False)
 
     @property
     def verdict(self) -> str:
@@ -29,19 +41,18 @@ class Outcome:
         return "holds" if self.complete else "no violation found, search cut short"
 
 
-def explore(model: Model, limit: int = 10_000_000) -> Outcome:
+def explore(model: Explorable[_State], limit: int = 10_000_000) -> Outcome[_State]:
     """Every state that can be reached, nearest first, until one is wrong or `limit` is passed."""
     start = model.initial()
-    came_from: dict[State, State | None] = {start: None}
+    came_from: dict[_State, _State | None] = {start: None}
     frontier = deque([start])
-    with _no_collector():
+    with no_collector():
         while frontier:
             state = frontier.popleft()
-            wrong = violation(state)
+            wrong = model.violation(state)
             if wrong:
                 return Outcome(wrong, len(came_from), False, _history(state, came_from))
-            for step in model.steps(state):
-                successor = settled(step)
+            for successor in model.steps(state):
                 if successor not in came_from:
                     came_from[successor] = state
                     frontier.append(successor)
@@ -51,7 +62,7 @@ def explore(model: Model, limit: int = 10_000_000) -> Outcome:
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def no_collector() -> Iterator[None]:
     """States are many and hold no cycles: looking for some takes a quarter of the time."""
     was_on = gc.isenabled()
     gc.disable()
@@ -62,9 +73,9 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _history(last: State, came_from: dict[State, State | None]) -> tuple[State, ...]:
-    history: list[State] = []
-    state: State | None = last
+def _history(last: _State, came_from: dict[_State, _State | None]) -> tuple[_State, ...]:
+    history: list[_State] = []
+    state: _State | None = last
     while state is not None:
         history.append(state)
         state = came_from[state]
@@ -92,6 +103,8 @@ def _changes(before: State, after: State) -> Iterator[str]:
         yield "the record is debt" if after.debt else "the record's debt is paid"
     if after.tokens != before.tokens:
         yield f"tokens of {sorted(token.router for token in after.tokens) or 'nobody'} are in flight"
+    for slot, value in after.late - before.late:
+        yield f"a request that writes {value} to the {('old', 'new')[slot]} store may land at any time from now on"
     for value in after.answered - before.answered:
         yield f"the caller of write {value} is answered"
 
@@ -105,8 +118,16 @@ def _router_changes(was: Router, now: Router) -> Iterator[str]:
         yield f"adopts {now.phase}"
     if now.acknowledged != was.acknowledged:
         yield f"acknowledges version {now.acknowledged}"
-    if now.write and (not was.write or now.write.stage is not was.write.stage):
-        name = now.write.stage.name.lower().replace("_", " ")
-        yield f"write {now.write.value} under {now.write.phase}: {name}"
+    if now.write and now.write != was.write:
+        yield f"write {now.write.value} under {now.write.phase}: {_how_far(now.write)}"
     if was.write and not now.write:
         yield f"write {was.write.value} is over"
+
+
+def _how_far(write: Write) -> str:
+    if write.settled:
+        return "its token is settled"
+    if write.primary is Sent.NOT_YET and write.secondary in (Sent.NOT_YET, Sent.NOT_ASKED):
+        return "it is sent" if write.token else "begins"
+    words = {"primary": write.primary, "secondary": write.secondary}
+    return ", ".join(f"{name} {sent.name.lower().replace('_', ' ')}" for name, sent in words.items())

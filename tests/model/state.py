@@ -16,22 +16,15 @@ HELD = frozenset(phase for phase, effect in EFFECTS.items() if effect.held)
 SETTLED = frozenset(phase for phase, effect in EFFECTS.items() if effect.settled)
 
 NOTHING_READ = -1
-UNDECIDED = -1  # writes are under way: a reader may see the value before them or after
-UNPROMISED = -2  # a write that nobody was told of may land at any time: either value is right from now on
 
 
-class Stage(IntEnum):
-    """How far a write has come."""
+class Sent(IntEnum):
+    """What became of a write's request to one store."""
 
-    BEGIN = 0
-    SENT = 1  # to both stores, neither has answered
-    PRIMARY_DONE = 2
-    BOTH_DONE = 3
-    SECONDARY_DONE = 4
-    PRIMARY_FAILED = 5
-    FAILED = 6
-    VALIDATE = 7
-    AGAIN = 8
+    NOT_YET = 0  # of a dual write whose token is registered: it is under way
+    LANDED = 1
+    FAILED = 2
+    NOT_ASKED = 3  # a store that the write does not go to
 
 
 class Task(StrEnum):
@@ -48,12 +41,15 @@ class Task(StrEnum):
 
 
 class Write(NamedTuple):
+    """`token`: registered, for a dual write. `settled`: its token has ended, or it needs none."""
+
     value: int
-    stage: Stage
     phase: Phase
     version: int
-    lease_broken: bool = False
-    store_failed: bool = False
+    primary: Sent
+    secondary: Sent
+    token: bool = False
+    settled: bool = False
 
 
 class Router(NamedTuple):
@@ -80,9 +76,12 @@ class State(NamedTuple):
     debt: bool
     touched: bool  # by a token, since the migrator last read
     tokens: frozenset[Token]
-    answered: frozenset[int]  # the writes whose callers were told
-    answered_before: tuple[frozenset[int], ...]  # for each value: what had been answered when its write began
-    settled: int  # the value every reader must see, or UNDECIDED or UNPROMISED
+    late: frozenset[tuple[int, int]]  # requests, as slot and value, that may land though nobody counts on it
+    answered: frozenset[int]  # the writes whose callers were told that they hold
+    refused: frozenset[int]  # those whose callers were told that the primary refused them
+    before: tuple[frozenset[int], ...]  # for each value: what had been answered or read when its write began
+    visible: frozenset[int]  # what readers saw last
+    gone: frozenset[int]  # what readers have seen and then no longer
     synced: bool
     task: Task
     read: int
@@ -98,7 +97,7 @@ class Scope:
     """Of each router."""
     moves: int = 3
     faulty: frozenset[int] = frozenset()
-    """The routers that may crash and lose their leases."""
+    """The routers that may crash, lose their leases, or end with a request under way."""
     start: Phase = Phase.OLD
     primaries_fail: bool = True
     holds_expire: bool = False
@@ -112,32 +111,30 @@ class Scope:
 
 
 def violation(state: State) -> str | None:
-    """Nothing answered is lost: a leased router never reads what an answered write has overwritten.
+    """Readers observe a register: nothing answered is lost, and no value comes back that another has replaced.
 
-    And what everybody has seen stays: with no write under way, all readers see one value.
+    Every value is written by one write. So a value that was read, was no longer read, and is read again means that its
+    write took effect twice, or that the write which replaced it was undone.
     """
-    for index, router in enumerate(state.routers):
-        if router.leased:
-            value = state.stores[PRIMARY[router.phase]]
-            if _superseded(value, state):
-                return (
-                    f"router {index} in {router.phase} reads {value}, which an answered write had overwritten"
-                )
-            if state.settled >= 0 and value != state.settled:
-                return f"router {index} in {router.phase} reads {value} after {state.settled} was settled"
+    for value in _values(state):
+        if value in state.refused:
+            return f"{value} is read, though its caller was told that it was refused"
+        if value in state.gone:
+            return f"{value} is read again after another value was read in its place"
+        for answered in state.answered:
+            if value in state.before[answered - 1]:
+                return f"{value} is read after {answered}, which came later, was answered"
     return None
 
 
-def _superseded(value: int, state: State) -> bool:
-    if value == 0:
-        return bool(state.answered)
-    return any(value in state.answered_before[answered - 1] for answered in state.answered)
+def observed(before: State, after: State) -> State:
+    """What readers see now, and what they see no longer."""
+    values = _values(after)
+    if not values or values == before.visible:
+        return after
+    return after._replace(visible=values, gone=before.gone | (before.visible - values))
 
 
-def settled(state: State) -> State:
-    """With no write under way, what the primary holds is what every reader must see from now on."""
-    if state.settled != UNDECIDED or state.phase in HELD:
-        return state
-    if any(router.alive and router.write for router in state.routers):
-        return state
-    return state._replace(settled=state.stores[PRIMARY[state.phase]])
+def _values(state: State) -> frozenset[int]:
+    """What a leased router may read. By a router without a lease, a stale read may be answered; nothing is promised."""
+    return frozenset(state.stores[PRIMARY[router.phase]] for router in state.routers if router.leased)

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from shardroute import Router
 from shardroute.phases import Side
 from shardroute.stores.memory import MemoryStore
@@ -19,7 +21,7 @@ from tests.support.world import World, same
 
 CALM: dict[str, Any] = {"lease": NEVER, "idle_lease": NEVER}
 """No heartbeat falls due within a test: what happens was pushed."""
-BRISK: dict[str, Any] = {"lease": 1.0, "idle_lease": 1.0, "timeout": 0.5}
+BRISK: dict[str, Any] = {"lease": 1.5, "idle_lease": 1.5, "timeout": 0.5}
 
 
 class GatedStore(FlakyStore):
@@ -72,3 +74,23 @@ async def staged(redis_url: str, namespace: str, **sections: Mapping[str, Any]) 
     async with World.made(redis_url, namespace, **sections) as world:
         world.old, world.new = old, new = GatedStore("a"), GatedStore("b")
         yield Stage(world, Board(world.plane), old, new)
+
+
+@asynccontextmanager
+async def deaf(router: Router, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Inside, the router hears nothing of Redis, as if it were stopped. At the end of it its lease has run out."""
+    running, hears = router._open, asyncio.Event()
+    for part, name in ((running.plane.sessions, "heartbeat"), (running.plane.maps, "changes_after")):
+        monkeypatch.setattr(part, name, _after(hears, getattr(part, name)))
+    await running.plane.sessions.leave(router.session)
+    yield
+    await until(lambda: not running.view.lease.holds(running.view.clock()))
+    hears.set()
+
+
+def _after(event: asyncio.Event, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def later(*arguments: Any, **named: Any) -> Any:
+        await event.wait()
+        return await call(*arguments, **named)
+
+    return later

@@ -14,6 +14,7 @@ from shardroute.questions import is_canary
 from shardroute.shardmap import Standing
 from shardroute.statistics import Events, Shares
 from tests.control.board import SHARD, TENANT
+from tests.support.emptying import emptied
 from tests.support.world import record
 
 from .duals import VECTOR, Dual, dual
@@ -107,7 +108,7 @@ async def test_an_answer_that_comes_after_the_tenant_has_moved_is_not_used(pair:
     read = asyncio.create_task(pair.tenant.query(VECTOR, top_k=2))
     await until(lambda: pair.new.asked > 0)
     await pair.board.walk(Phase.OLD)
-    await pair.new.inner.purge(pair.place(Side.NEW))
+    await emptied(pair.new.inner, pair.place(Side.NEW))
     pair.new.door.set()
     assert [hit.id for hit in await read] == ["0", "1"]
 

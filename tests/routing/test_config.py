@@ -91,7 +91,7 @@ BAD: dict[str, tuple[str, object, str]] = {
     "a cluster that is no table": ("clusters.a", "memory", r"clusters\.a must be a table"),
     "a cluster without a kind": ("clusters.a.kind", ..., r"clusters\.a\.kind is missing"),
     "a text for a number": ("control.lease", "5", r"control\.lease is '5'; expected float"),
-    "a number for a text": ("control.url", 5, r"control\.url is 5; expected str"),
+    "a number for a text": ("control.url", 5, r"control\.url is of type int; expected str"),
     "a truth for a number": ("control.timeout", True, r"control\.timeout is True; expected float"),
     "a negative number": ("control.lease", -1, r"control\.lease is -1\.0; it must not be negative"),
     "no shards": ("topologies.v1.shards", 0, r"topologies\.v1\.shards is 0"),
@@ -246,6 +246,8 @@ async def test_clusters_are_made_by_their_kind() -> None:
 
 
 def test_an_address_that_is_none_is_refused() -> None:
-    config = Config.from_dict(changed("control.url", "gopher://x"))
+    with pytest.raises(ConfigError, match=r"control\.url \(gopher://x\).*redis://"):
+        Config.from_dict(changed("control.url", "gopher://x"))
+    config = Config.from_dict(changed("control.url", "redis://x/0?socket_timeout=soon"))
     with pytest.raises(ConfigError, match=r"control\.url"):
         ControlPlane.open(config.control)

@@ -11,6 +11,7 @@ import pytest
 from shardroute.embedded import EmbeddedRedis
 from shardroute.errors import ClusterRejected, ClusterUnavailable, RateLimited
 from shardroute.phases import Phase, Side
+from tests.support.emptying import emptied
 from tests.support.world import record
 
 from .duals import VECTOR, Dual, dual
@@ -98,7 +99,7 @@ async def test_an_answer_after_the_tenant_has_left_the_phase_is_not_used(pair: D
     read = asyncio.create_task(pair.tenant.query(VECTOR))
     await until(lambda: pair.new.asked > 0)
     await pair.board.walk(Phase.OLD)
-    await pair.new.inner.purge(pair.place(Side.NEW))
+    await emptied(pair.new.inner, pair.place(Side.NEW))
     pair.new.door.set()
     with pytest.raises(ClusterUnavailable, match="'a'"):
         await read

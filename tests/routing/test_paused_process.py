@@ -97,7 +97,7 @@ async def test_a_process_stopped_past_its_lease_while_the_tenant_moves_loses_no_
                     await asyncio.sleep(1.0)
                     theirs, failures = await ended(process)
                 assert router.tenant("acme").phase is Phase.NEW
-                assert failures == []
+                assert [told for told in failures if not told.startswith("OutcomeUnknown")] == []
                 assert ours.failures == []
                 await judge(router, ours, theirs)
 

@@ -37,6 +37,12 @@ async def recording(redis_server: EmbeddedRedis, namespace: str) -> AsyncIterato
         yield world
 
 
+async def with_data(world: World, *tenants: str) -> None:
+    async with world.router() as router:
+        for tenant in tenants:
+            await router.tenant(tenant).upsert([Record("one", [1, 2, 3, 4], {"lang": "en"})])
+
+
 async def kept(world: World, tenant: str = "acme") -> list[RecordedQuery]:
     return await world.plane.stats.recorded(tenant)
 
@@ -45,6 +51,7 @@ async def kept(world: World, tenant: str = "acme") -> list[RecordedQuery]:
 
 
 async def test_queries_are_kept_as_they_were_asked_and_the_newest_stay(recording: World) -> None:
+    await with_data(recording, "acme")
     async with recording.router() as router:
         acme = router.tenant("acme")
         for number in range(1, 6):
@@ -57,6 +64,7 @@ async def test_queries_are_kept_as_they_were_asked_and_the_newest_stay(recording
 
 
 async def test_what_the_caller_changes_afterwards_is_kept_as_it_was(recording: World) -> None:
+    await with_data(recording, "acme")
     vector, condition = np.array([1, 2, 3, 4], dtype=np.float32), {"lang": {"$in": ["en"]}}
     async with recording.router() as router:
         await router.tenant("acme").query(vector, filter=condition)
@@ -67,6 +75,7 @@ async def test_what_the_caller_changes_afterwards_is_kept_as_it_was(recording: W
 
 
 async def test_they_are_sent_while_the_router_runs(recording: World) -> None:
+    await with_data(recording, "acme")
     async with recording.router() as router, patience():
         await router.tenant("acme").query([1, 2, 3, 4])
         while not await kept(recording):  # noqa: ASYNC110 - what is polled is in Redis
@@ -74,11 +83,32 @@ async def test_they_are_sent_while_the_router_runs(recording: World) -> None:
 
 
 async def test_each_tenant_has_its_own(recording: World) -> None:
+    await with_data(recording, "acme", "globex")
     async with recording.router() as router:
         for tenant, top_k in (("acme", 1), ("globex", 2)):
             await router.tenant(tenant).query([1, 2, 3, 4], top_k=top_k)
     assert [query.top_k for query in await kept(recording, "acme")] == [1]
     assert [query.top_k for query in await kept(recording, "globex")] == [2]
+
+
+async def test_a_tenant_that_is_not_there_is_not_recorded(recording: World) -> None:
+    async with recording.router() as router:
+        for number in range(20):
+            await router.tenant(f"stranger-{number}").query([1, 2, 3, 4], filter={"lang": "x" * 1000})
+    redis = recording.plane.connections.commands
+    assert await redis.keys(recording.plane.keys.recorded("*")) == []
+
+
+async def test_a_tenant_is_recorded_once_it_has_answered_or_has_a_record_in_the_map(recording: World) -> None:
+    await with_data(recording, "acme")
+    async with recording.router() as router:
+        acme = router.tenant("acme")
+        await acme.query([1, 2, 3, 4], top_k=1, filter={"lang": "pl"})
+        await acme.query([1, 2, 3, 4], top_k=2)
+        await acme.query([1, 2, 3, 4], top_k=3, filter={"lang": "pl"})
+        await (await router.create_tenant("globex")).query([1, 2, 3, 4], top_k=4)
+    assert [query.top_k for query in await kept(recording)] == [2, 3]
+    assert [query.top_k for query in await kept(recording, "globex")] == [4]
 
 
 async def test_without_a_share_nothing_is_kept(world: World) -> None:
@@ -90,6 +120,7 @@ async def test_without_a_share_nothing_is_kept(world: World) -> None:
 async def test_a_share_of_the_queries_is_kept(redis_server: EmbeddedRedis, namespace: str) -> None:
     settings = {"share": 0.5, "most": 1000}
     async with World.made(redis_server.url, namespace, recording=settings) as world:
+        await with_data(world, "acme")
         async with world.router() as router:
             for _ in range(400):
                 await router.tenant("acme").query([1, 2, 3, 4])
@@ -112,6 +143,33 @@ async def test_a_redis_that_is_away_costs_recordings_and_no_query(
             assert len(await plane.stats.recorded("acme")) <= 1
         finally:
             await plane.aclose()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["strangers", "tenants"])
+async def test_queries_with_large_filters_do_not_fill_a_small_redis_so_writing_goes_on(
+    own_redis: EmbeddedRedis, namespace: str, there: bool
+) -> None:
+    """Sixty megabytes of filters, for a Redis of twenty."""
+    settings: dict[str, dict[str, Any]] = {
+        "recording": {"share": 1.0},
+        "control": {"lease": 1.0, "idle_lease": 1.0},
+    }
+    names = [f"tenant-{number}" for number in range(30)]
+    async with World.made(own_redis.url, namespace, **settings) as world:
+        redis: Any = world.plane.connections.commands
+        await redis.config_set("maxmemory", 20_000_000)
+        if there:
+            await with_data(world, *names)
+        async with world.router() as router:
+            large = {"lang": {"$nin": ["x" * 1000] * 200}}
+            for number in range(300):
+                await router.tenant(names[number % 30]).query([1, 2, 3, 4], filter=large)
+            await asyncio.sleep(2.5)  # sent, and two heartbeats
+            await router.tenant("acme").upsert([Record("one", [1, 2, 3, 4])], timeout=20)
+            assert router.ready
+        used = (await redis.info("memory"))["used_memory"]
+        assert used < 16_000_000
+        assert bool(await kept(world, names[0])) is there
 
 
 # -- as lines --------------------------------------------------------------------------------------------------------

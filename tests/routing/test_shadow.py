@@ -24,6 +24,7 @@ from shardroute.stores.qdrant import QdrantStore
 from shardroute.testing.qdrant import QdrantProcess
 from tests.control.board import TENANT, Board
 from tests.support import encoders
+from tests.support.emptying import emptied
 from tests.support.encoders import LARGE, SMALL
 from tests.support.world import World, record
 
@@ -245,7 +246,7 @@ async def test_a_shadow_of_a_tenant_that_has_moved_meanwhile_says_nothing(pair: 
     await pair.tenant.query(VECTOR)
     await until(lambda: pair.new.asked == 1)
     await pair.board.walk(Phase.OLD)
-    await pair.new.inner.purge(pair.place(Side.NEW))
+    await emptied(pair.new.inner, pair.place(Side.NEW))
     pair.new.door.set()
     await asyncio.sleep(0.1)
     tally = await pair.tally()

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from shardroute.errors import MapLost, ShardrouteError
 from shardroute.phases import Phase
-from shardroute.rules import Lease
+from shardroute.rules import Acknowledgement, Lease
 from shardroute.shardmap import MapChange, Migration, ShardMap, Standing
 from shardroute.topology import Placement, Topology
-from shardroute.view import View
+from shardroute.view import Flight, View
 from tests.support.patience import patience
 
 MIGRATION = Migration(
@@ -31,9 +31,9 @@ class Clock:
         return self.now
 
 
-def a_view() -> tuple[View, Clock]:
+def a_view(*, linger: float = 0.0) -> tuple[View, Clock]:
     clock = Clock()
-    return View(MIGRATION, ShardMap("one", version=1), clock), clock
+    return View(MIGRATION, ShardMap("one", version=1), clock, linger=linger), clock
 
 
 def moved(view: View, tenant: str) -> ShardMap:
@@ -105,55 +105,49 @@ def test_after_the_session_nothing_is_answered() -> None:
 def test_with_nothing_in_flight_a_map_may_be_acknowledged_when_it_is_adopted() -> None:
     view, _ = a_view()
     view.adopt(moved(view, "acme"))
-    assert view.acknowledged() == view.map.version == 2
+    assert view.map.version == 2
+    assert view.acknowledged() == Acknowledgement(2)
 
 
 def test_a_write_of_the_earlier_standing_holds_the_acknowledgement_until_it_ends() -> None:
     view, _ = a_view()
-    write = in_flight(view, "acme")
-    view.enter(write)
+    write = view.enter(in_flight(view, "acme"))
     view.adopt(moved(view, "acme"))
-    assert view.acknowledged() == 1
+    assert view.acknowledged() == Acknowledgement(2, {"acme": 1})
     view.leave(write)
-    assert view.acknowledged() == 2
+    assert view.acknowledged() == Acknowledgement(2)
 
 
 def test_writes_of_other_tenants_hold_nothing() -> None:
     view, _ = a_view()
     view.enter(in_flight(view, "globex"))
     view.adopt(moved(view, "acme"))
-    assert view.acknowledged() == 2
+    assert view.acknowledged() == Acknowledgement(2)
 
 
 def test_a_write_of_the_new_standing_holds_nothing() -> None:
     view, _ = a_view()
     view.adopt(moved(view, "acme"))
     view.enter(in_flight(view, "acme"))
-    assert view.acknowledged() == 2
+    assert view.acknowledged() == Acknowledgement(2)
 
 
-def test_the_last_of_several_writes_of_a_standing_ends_the_drain_and_is_told_once() -> None:
+def test_the_last_of_several_writes_of_a_standing_ends_the_drain() -> None:
     view, _ = a_view()
     told: list[int] = []
-    view.on_drained(lambda: told.append(view.acknowledged()))
-    write = in_flight(view, "acme")
-    for _ in range(3):
-        view.enter(write)
+    view.on_drained(lambda: told.append(view.acknowledged().of("acme")))
+    writes = [view.enter(in_flight(view, "acme")) for _ in range(3)]
     view.adopt(moved(view, "acme"))
-    view.leave(write)
-    view.leave(write)
-    assert (view.acknowledged(), told) == (1, [])
-    view.leave(write)
-    assert told == [2]
+    for write in writes:
+        view.leave(write)
+    assert told == [1, 1, 2]
 
 
 def test_a_write_that_ends_with_nothing_waiting_for_it_tells_nobody() -> None:
     view, _ = a_view()
     told: list[None] = []
     view.on_drained(lambda: told.append(None))
-    write = in_flight(view, "acme")
-    view.enter(write)
-    view.leave(write)
+    view.leave(view.enter(in_flight(view, "acme")))
     assert told == []
 
 
@@ -166,7 +160,7 @@ def test_a_tenant_that_moves_on_while_a_write_is_in_flight_is_held_back_to_where
     for tenant in ("globex", "acme", "globex", "acme"):
         view.adopt(moved(view, tenant))
     assert view.map.version == 6
-    assert view.acknowledged() == 3
+    assert view.acknowledged() == Acknowledgement(6, {"acme": 3})
 
 
 def test_a_change_that_is_no_move_holds_nothing() -> None:
@@ -175,7 +169,7 @@ def test_a_change_that_is_no_move_holds_nothing() -> None:
     view.enter(in_flight(view, "acme"))
     synced = replace(view.standing("acme"), synced=True, version=3)
     view.adopt(view.map.apply(MapChange(3, 1, "acme", synced)))
-    assert view.acknowledged() == 3
+    assert view.acknowledged() == Acknowledgement(3)
 
 
 def test_an_older_map_is_not_adopted() -> None:
@@ -195,27 +189,61 @@ def test_what_is_acknowledged_never_goes_back_and_never_passes_a_write_of_an_ear
     steps: list[str],
 ) -> None:
     view, _ = a_view()
-    running: list[tuple[tuple[str, int], int]] = []  # and until which version its standing was current
-    acknowledged = view.acknowledged()
+    running: list[
+        tuple[Flight, list[int]]
+    ] = []  # and, once its tenant has moved, the last version it was current for
+    acknowledged = dict.fromkeys(("acme", "globex"), 0)
     for step in steps:
         verb, name = step.split()
         if verb == "write":
-            view.enter(in_flight(view, name))
-            running.append((in_flight(view, name), 0))
+            running.append((view.enter(in_flight(view, name)), []))
         elif verb == "move":
-            before = view.map.version
-            running = [
-                (write, last or before if write == in_flight(view, name) or last else 0)
-                for write, last in running
-            ]
+            for write, overtaken in running:
+                if write.of[0] == name and not overtaken:
+                    overtaken.append(view.map.version)
             view.adopt(moved(view, name))
         elif running:
             view.leave(running.pop(0)[0])
-        holding = [last for _, last in running if last]
-        assert view.acknowledged() == min([view.map.version, *holding])
-        assert view.acknowledged() >= acknowledged
+        for tenant, before in acknowledged.items():
+            holding = [last for write, last in running if last and write.of[0] == tenant]
+            now = view.acknowledged().of(tenant)
+            assert now == min([view.map.version, *(last for [last] in holding)])
+            assert now >= before
+            acknowledged[tenant] = now
         assert view.writes_in_flight == len(running)
-        acknowledged = view.acknowledged()
+
+
+# -- cutting off (rule 4) ----------------------------------------------------------------------------------------
+
+
+def test_nothing_is_sent_that_could_land_after_the_lease() -> None:
+    view, clock = a_view(linger=2)
+    view.lease = Lease(until=10, generation=1)
+    clock.now = 7.9
+    assert view.may_write()
+    clock.now = 8
+    assert not view.may_write()
+    assert view.may_answer(1), "what was sent before may still be answered"
+
+
+async def test_what_is_under_way_is_cut_off_once_and_nothing_else_is() -> None:
+    view, _ = a_view()
+    request = asyncio.create_task(asyncio.sleep(60))
+    flight, idle = view.enter(in_flight(view, "acme"), (request,)), view.enter(in_flight(view, "acme"))
+    await asyncio.sleep(0)
+    view.cut_off()
+    view.cut_off()
+    assert request.cancelling() == 1
+    assert (flight.cancelling, idle.cancelling) == (0, None)
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+
+@pytest.mark.parametrize(("now", "left"), [(0, 8), (8, 0), (9, -1)])
+def test_what_is_under_way_has_until_it_can_no_longer_land_in_time(now: float, left: float) -> None:
+    view, clock = a_view(linger=2)
+    view.lease, clock.now = Lease(until=10, generation=1), now
+    assert view.until_cut_off() == left
 
 
 # -- waiting -----------------------------------------------------------------------------------------------------

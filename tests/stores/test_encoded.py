@@ -185,7 +185,7 @@ async def test_everything_else_passes_through(store: EncodedStore, model: Model)
     assert [one.id for one in (await store.scan(PLACE, condition=parse({"text": "y"}))).records] == ["b"]
     await store.delete(PLACE, ["a"])
     assert await store.count(PLACE) == 1
-    await store.purge(PLACE)
+    await store.remove(PLACE, ["b"], "mark")
     assert await store.count(PLACE) == 0
     await store.aclose()
     assert model.asked == []

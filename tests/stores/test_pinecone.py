@@ -149,20 +149,6 @@ async def test_a_fence_leaves_nothing_behind(stores: Stores, kind: str) -> None:
     assert [name async for name in store.tenants(topology(kind).placement, [kind])] == ["acme"]
 
 
-async def test_a_purge_returns_when_nothing_is_listed_any_more(
-    server: PineconeServer, stores: Stores, kind: str
-) -> None:
-    store = stores.of(kind)
-    await store.upsert(place(kind), records(3))
-    server.lag = Lag(search=0.1, fetch=0.2)
-    await store.purge(place(kind))
-    assert await store.count(place(kind)) == 0
-    assert [name async for name in store.tenants(topology(kind).placement, [kind])] == []
-    await store.upsert(place(kind), records(1))
-    await stores.of(kind, lag=0.25).fresh(place(kind))
-    assert await store.count(place(kind)) == 1
-
-
 # Requests
 
 

@@ -20,6 +20,7 @@ from shardroute.ports import Store
 from shardroute.stores.pinecone_vectors import PineconeVectorsStore
 from shardroute.testing.pinecone import PineconeServer
 
+from ..support.emptying import emptied
 from ..support.reference_filters import satisfies
 from . import generated
 from .asking import Asked, report
@@ -168,7 +169,7 @@ async def test_every_store_answers_what_hypothesis_draws_alike(
         assert not problems, report(problems)
         assert [raw for raw in written.refused if not _cannot(case.store, raw)] == []
     finally:
-        await case.store.purge(written.place)
+        await emptied(case.store, written.place)
 
 
 # -- the traps, one by one

@@ -231,7 +231,7 @@ async def test_a_missing_collection_is_an_error_unless_it_would_be_the_tenants_o
         store.upsert(place(), [Record("a", unit(1))]),
         store.delete(place(), ["a"]),
         store.update(place(), [Change("a", vector=unit(1))]),
-        store.purge(place()),
+        store.remove(place(), ["a"], "mark"),
     ):
         with pytest.raises(ClusterRejected, match="docs"):
             await attempt

@@ -43,7 +43,7 @@ placement = {{ cluster = "b", collection = "docs" }}
 [migration]
 from = "v1"
 to = "v2"
-lock = 6
+lock = {lock}
 barrier = {patience}
 max_hold = {max_hold}
 """
@@ -59,6 +59,7 @@ def write_config(
     lease: float = 1.5,
     idle_lease: float = 5,
     max_hold: float = 3,
+    lock: float = 6,
 ) -> Path:
     """Two Qdrant clusters by URL; short leases, short holds, small pages."""
     path = folder / "shardroute.toml"
@@ -71,6 +72,7 @@ def write_config(
             lease=lease,
             idle_lease=idle_lease,
             max_hold=max_hold,
+            lock=lock,
             dimension=DIMENSION,
             patience=PATIENCE,
         )

@@ -142,8 +142,8 @@ class FlakyStore:
     async def count(self, place: Place, condition: Filter | None = None) -> int:
         return await self._read(lambda: self.inner.count(place, condition))
 
-    async def purge(self, place: Place) -> None:
-        await self._write(lambda: self.inner.purge(place))
+    async def remove(self, place: Place, ids: Sequence[str], mark: str) -> None:
+        await self._write(lambda: self.inner.remove(place, ids, mark))
 
     async def describe(self, place: Place) -> Description | None:
         return await self._read(lambda: self.inner.describe(place))

@@ -29,7 +29,7 @@ def config(redis_url: str, namespace: str, **sections: Mapping[str, Any]) -> Con
     """
     raw: dict[str, dict[str, Any]] = {
         "control": {"url": redis_url, "namespace": namespace, "timeout": 10, "lease": 5, "idle_lease": 6},
-        "router": {"linger": 0.5, "deadline": PATIENCE},
+        "router": {"linger": 0.3, "deadline": PATIENCE},
         "copy": {"page": 20},
         "clusters": {"a": {"kind": "memory"}, "b": {"kind": "memory"}},
         "topologies": {

@@ -1,4 +1,4 @@
 -- Keeps the lock. ARGV: fence, life ms. Repeatable.
 if not holds_lock(ARGV[1]) then return {'LOCK_LOST'} end
-redis.call('HSET', LOCK, 'until', now() + tonumber(ARGV[2]))
+keep_lock(tonumber(ARGV[2]))
 return {'OK'}

@@ -12,8 +12,8 @@ if standing.epoch == epoch + 1 and standing.phase == to and standing.fence == fe
 end
 if standing.epoch ~= epoch then return {'STALE', standing.phase} end
 if not ALLOWED[standing.phase][to] then return {'NOT_NEIGHBOUR', standing.phase} end
-local behind = lagging(standing.version)
+local behind = lagging(standing.version, EVERY_TENANT)
 if #behind > 0 then return {'BARRIER', table.concat(behind, ' ')} end
-if to == 'HOLD_NEW' and standing.hold_until <= now() then return {'HOLD_OVER', standing.phase} end
+if to == 'HOLD_NEW' and standing.hold_until <= lease_time() then return {'HOLD_OVER', standing.phase} end
 step(standing, to, tonumber(max_hold), fence)
 return {'OK', publish_default(shard, standing)}

@@ -1,3 +1,5 @@
--- Leases, acknowledged versions and what each session told of itself, and the time. No ARGV. Changes nothing.
+-- Leases, acknowledged versions, what each session told of itself, the lease time, and the tenants that each does not
+-- speak for. No ARGV. Changes nothing.
+master_only()
 return {redis.call('ZRANGE', SESSIONS, 0, -1, 'WITHSCORES'), redis.call('HGETALL', ACKS),
-        redis.call('HGETALL', INFO), now()}
+        redis.call('HGETALL', INFO), lease_time(), redis.call('HGETALL', WITHHELD)}

@@ -1,6 +1,6 @@
 """Starts routers, migrators and clusters as processes, in no time: this one has imported everything and forks.
 
-`python -m tests.chaos.forks` reads lines of JSON, a list of a role and its arguments, and answers each with
+`python -m tests.soak.forks` reads lines of JSON, a list of a role and its arguments, and answers each with
 ``started PID``; ``ended PID STATUS`` comes when a child has ended. It takes its children with it.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from shardroute.testing.qdrant import QdrantServer
 
-from . import migrator_process, router_process
+from . import client, migrator
 
 
 async def cluster(path: str, port: int) -> None:
@@ -27,8 +27,8 @@ async def cluster(path: str, port: int) -> None:
 
 
 ROLES: dict[str, Callable[..., Any]] = {
-    "router": router_process.main,
-    "migrator": migrator_process.main,
+    "router": client.main,
+    "migrator": migrator.main,
     "cluster": cluster,
 }
 
@@ -73,7 +73,7 @@ class Forks:
         if not pid:
             child(*json.loads(line))
         self._children.add(pid)
-        print(f"started {pid}", flush=True)  # noqa: T201 - the answer to the test
+        print(f"started {pid}", flush=True)
 
     def _reap(self) -> None:
         while self._children:
@@ -81,7 +81,7 @@ class Forks:
             if not pid:
                 return
             self._children.discard(pid)
-            print(f"ended {pid} {os.waitstatus_to_exitcode(status)}", flush=True)  # noqa: T201 - the answer to the test
+            print(f"ended {pid} {os.waitstatus_to_exitcode(status)}", flush=True)
 
     def end(self) -> None:
         for pid in self._children:
@@ -90,7 +90,7 @@ class Forks:
 
 def main() -> None:
     forks = Forks()
-    print("ready", flush=True)  # noqa: T201 - the answer to the test
+    print("ready", flush=True)
     try:
         forks.serve()
     finally:

@@ -1,0 +1,81 @@
+"""What `doctor` finds beyond sessions and half-done tenants: Redis's memory, and records that nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Set
+
+from .control import Memory
+from .errors import ShardrouteError
+from .phases import Phase
+from .ports import Store
+from .shardmap import Migration, ShardMap
+from .topology import Topology
+
+_FULL = 0.8  # of maxmemory: what is above is told as a problem
+_NEAR = 0.9  # of the budget for statistics
+_PATIENCE = 10.0  # seconds for listing the tenants of both clusters
+_STEPS = 5
+"""Moves that bring a tenant from OLD to NEW. A record at NEW of a smaller epoch never made them: it was declared."""
+
+_NOT_LOOKED = "records that nobody reads were not looked for"
+_HOW = "Do not purge it: docs/operations.md, 'Records that nobody reads', says how to bring it over"
+
+
+def memory_problems(found: Memory) -> list[str]:
+    """A Redis that is full refuses writes, and with them ours."""
+    if not found.most or found.used < _FULL * found.most:
+        return []
+    return [
+        f"Redis uses {megabytes(found.used)} of its maxmemory, {megabytes(found.most)}: once that is full, no tenant "
+        "can be moved and, when leases have run out, nothing be written"
+    ]
+
+
+def memory_notes(found: Memory) -> list[str]:
+    return [
+        f"{one.kind} take {megabytes(one.bytes)} of {megabytes(one.limit)}: the tenants that have most lose their "
+        "oldest (control.statistics_bytes)"
+        for one in found.ours
+        if one.limit and one.bytes is not None and one.bytes >= _NEAR * one.limit
+    ]
+
+
+def megabytes(number: int) -> str:
+    return f"{number / 1e6:,.1f} MB"
+
+
+async def unread(
+    route: Migration, shard_map: ShardMap, stores: Mapping[str, Store]
+) -> tuple[list[str], list[str]]:
+    """Tenants at NEW of whom only the old cluster has data: problems and notes. Asks for ten seconds at most."""
+    at_new = {name for name, standing in shard_map.tenants.items() if standing.phase is Phase.NEW}
+    if not at_new:
+        return [], []
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            old = await _with_data(route.old, stores, at_new)
+            new = await _with_data(route.new, stores, at_new) if old else frozenset[str]()
+    except TimeoutError:
+        return [], [f"{_NOT_LOOKED}: the clusters did not list their tenants in {_PATIENCE:g} s"]
+    except ShardrouteError as error:
+        return [], [f"{_NOT_LOOKED}: {error}"]
+    cluster, problems, notes = route.old.placement.cluster, [], []
+    for name in sorted(old):
+        if shard_map.tenants[name].epoch < _STEPS:
+            problems.append(
+                f"tenant {name} was declared new, and has records on cluster {cluster!r} that nobody reads. {_HOW}"
+            )
+        elif name not in new:
+            notes.append(
+                f"tenant {name} is at NEW and has records on cluster {cluster!r} only. Did it delete all that it had? "
+                f"If not: {_HOW}"
+            )
+    return problems, notes
+
+
+async def _with_data(topology: Topology, stores: Mapping[str, Store], wanted: Set[str]) -> frozenset[str]:
+    store = stores[topology.placement.cluster]
+    return frozenset(
+        [name async for name in store.tenants(topology.placement, topology.collections()) if name in wanted]
+    )
