@@ -8,9 +8,12 @@ points that are asked for by id are looked at before anybody sees them.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx
 from qdrant_client import AsyncQdrantClient, models
@@ -101,6 +104,7 @@ class QdrantStore:
                 keepalive_expiry=_KEEPALIVE_SECONDS,
             )
             options = {"limits": kept, "check_compatibility": False, **options}
+            options |= _cut_off_for_good(options)
         client = AsyncQdrantClient(
             url=url,
             path=path,
@@ -323,6 +327,21 @@ class QdrantStore:
     async def _learn_version(self) -> None:
         if self._version is None:
             await self.ping()
+
+
+def _cut_off_for_good(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Connections whose close discards what the system has not sent yet, and resets the other end.
+
+    Otherwise the system goes on sending for minutes what a cancelled request had handed to it, and a network that comes
+    back delivers it late: after its lease (rule 4). A client with a transport of the caller's, or one that the
+    environment sends through a proxy, keeps its own; there the proxy decides, which is what `router.linger` is about.
+    """
+    if "transport" in options or getproxies():
+        return {}
+    known = {name: options[name] for name in ("verify", "cert", "http2", "limits") if name in options}
+    reset = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    keep = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return {"transport": httpx.AsyncHTTPTransport(socket_options=[reset, keep], **known)}
 
 
 def _is_new_tenant(place: Place, error: QdrantRejected) -> bool:

@@ -151,3 +151,24 @@ async def test_without_a_need_for_a_permit_nothing_is_kept_back(kind: str) -> No
 
 def test_of_a_client_that_does_not_ask_late_a_request_may_have_left() -> None:
     assert Permit(lambda: asyncio.sleep(0)).may_have_left
+
+
+async def test_what_a_cancelled_request_had_handed_to_the_system_is_not_sent_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The whole body lies in the system's buffer, behind a peer that does not read; then it reads on."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with reading() as reader:
+        reader.slow = 0.5
+        store, place = _qdrant(reader.port)
+        upsert = asyncio.create_task(store.upsert(place, RECORDS))
+        await reader.until(lambda: bool(reader.came))
+        upsert.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await upsert
+        reader.slow = 0.0
+        async with asyncio.timeout(60):
+            await reader.hung_up.wait()
+        assert reader.missing > 0
+        await store.aclose()
