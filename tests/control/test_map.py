@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -51,7 +52,7 @@ async def test_of_many_who_make_the_map_one_does(plane: ControlPlane) -> None:
 
 
 async def test_namespaces_of_one_redis_do_not_see_each_other(board: Board, control: ControlConfig) -> None:
-    other = ControlPlane.open(ControlConfig(url=control.url, namespace="other", cluster=control.cluster))
+    other = ControlPlane.open(replace(control, namespace="other"))
     with pytest.raises(MapLost):
         await other.maps.load()
     await other.aclose()

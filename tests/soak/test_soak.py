@@ -16,6 +16,7 @@ from typing import cast
 import pytest
 
 from tests.linearizability.history import Kind
+from tests.support.patience import PATIENCE
 
 from .aimed import MIGRATOR, ROUTER, SEND, Aim, found
 from .judge import judged, marks
@@ -30,7 +31,6 @@ SECONDS = 6.0
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", [11, 12])
 async def test_histories_under_drawn_troubles_are_linearizable(seed: int, tmp_path: Path) -> None:
     result = await run(drawn(seed, SECONDS), tmp_path)
@@ -39,7 +39,6 @@ async def test_histories_under_drawn_troubles_are_linearizable(seed: int, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 async def test_nothing_is_complained_of_where_nothing_goes_wrong(tmp_path: Path) -> None:
     walk = (Verb("migrate", True, 30), Verb("rollback", False, 30), Verb("canary", False, 30))
     schedule = Schedule(1, 3.0, (), dict.fromkeys(TENANTS, walk), ((),), ("router-1",))
@@ -205,7 +204,12 @@ async def test_a_process_stops_itself_where_it_was_aimed_and_wakes_up_again(tmp_
         "asyncio.run(main())\n"
     )
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        subprocess.run,
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
     assert done.stdout.split() == ["False", "True"]
 

@@ -1,6 +1,6 @@
 """The Qdrant server for tests answers the real client as Qdrant's own local mode answers it in process."""
 
-import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -12,6 +12,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from shardroute.testing._qdrant_collection import FastCollection
 from shardroute.testing.qdrant import QdrantServer
+from tests.support.patience import until
 from tests.testing.local_mode import IDS, SETTINGS, UUIDS, Call, assert_same, point, sparse, tenant, vector
 
 
@@ -124,7 +125,8 @@ async def test_pages_hold_every_point_once_while_others_are_written(client: Asyn
 async def test_the_client_finds_the_version_compatible(server: QdrantServer) -> None:
     client = AsyncQdrantClient(url=server.url)
     assert (await client.info()).title.startswith("qdrant")
-    await asyncio.sleep(0.1)  # its check runs in a thread and would warn, which is an error here
+    # Its check runs in a thread and would warn, which is an error here.
+    await until(lambda: not any("_check_compatibility" in thread.name for thread in threading.enumerate()))
     await client.close()
 
 

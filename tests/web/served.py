@@ -19,6 +19,11 @@ from tests.support.patience import PATIENCE
 
 _START = PATIENCE  # several Pythons may be starting at once
 _END = PATIENCE
+_HEALTH = PATIENCE / 4
+"""Seconds in which a worker of uvicorn has to answer: its 5 are few on a busy machine.
+
+One that ends just as it is asked is waited for so long before it is replaced: well below what the test waits for that.
+"""
 _LOOK = 0.05  # seconds between two looks at something outside of this process
 _ROOT = Path(__file__).parents[2]
 _UNCLEAN = re.compile(
@@ -32,7 +37,7 @@ def uvicorn(application: str, *, workers: int = 2) -> list[str]:
     return [
         *(sys.executable, "-m", "uvicorn", application, "--host", "127.0.0.1", "--port", "{port}"),
         *("--workers", str(workers), "--no-access-log"),
-        *("--timeout-worker-healthcheck", str(int(_START))),  # its 5 s are few on a busy machine
+        *("--timeout-worker-healthcheck", str(int(_HEALTH))),
         *("--timeout-graceful-shutdown", str(int(_END / 2))),
     ]
 
