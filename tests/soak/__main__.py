@@ -68,6 +68,16 @@ class Soak:
             self.results.append(result)
             self._tell(result, kept)
 
+    def totals(self) -> str:
+        names = {
+            **{"operations": "operations", "unanswered": "without an answer", "canaries": "read by canaries"},
+            **{"failovers": "by failovers", "moves": "moves of tenants", "troubles": "troubles"},
+            **{"stops": "aimed stops", "processes": "router processes"},
+        }
+        sums = {told: sum(getattr(one, name) for one in self.results) for name, told in names.items()}
+        parts = [f"{number:,} {told}" for told, number in sums.items()]
+        return ", ".join([f"{len(self.results)} schedules", *parts])
+
     def _keep(self, folder: Path, result: Result) -> Path:
         kept = self._kept / str(result.seed)
         shutil.rmtree(kept, ignore_errors=True)
@@ -137,9 +147,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     failed = [result.seed for result in soak.results if result.verdict != FINE]
-    total = sum(result.operations for result in soak.results)
-    answer = f"{len(soak.results)} schedules, {total} operations; failed: {failed or 'none'}"
-    print(answer, file=sys.stderr)
+    print(soak.totals(), file=sys.stderr)
+    print(f"failed: {failed or 'none'}", file=sys.stderr)
     return 1 if failed or not soak.results else 0
 
 
