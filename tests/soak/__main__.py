@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from tests.linearizability import porcupine
@@ -52,16 +52,21 @@ class Soak:
     async def all(self) -> None:
         schedules, jobs = self._schedules(), self._arguments.jobs
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(jobs):
-                    group.create_task(self._worker(schedules, pool))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(jobs):
+                        group.create_task(self._worker(schedules, pool))
+            except asyncio.CancelledError:  # by Ctrl-C. What the runs have started ends with them
+                for run in active_children():
+                    run.terminate()
+                raise
 
     async def _worker(self, schedules: Iterator[Schedule], pool: ProcessPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
         for schedule in schedules:
             if time.monotonic() > self._until:
                 return
-            with tempfile.TemporaryDirectory(prefix="shardroute-soak-") as name:
+            with tempfile.TemporaryDirectory(prefix="shardroute-soak-", ignore_cleanup_errors=True) as name:
                 folder = Path(name)
                 result = await loop.run_in_executor(pool, in_a_process_of_its_own, schedule, folder)
                 kept = None if result.verdict == FINE else self._keep(folder, result)
