@@ -27,13 +27,15 @@ _KEYS = (
 )  # fmt: skip
 
 
-async def declare(plane: ControlPlane, tenant: str, shard: int = SHARD) -> int:
-    """Declares a tenant new, whatever it has; the map version."""
-    while True:
-        standing = (await plane.maps.load())[0].standing(tenant, shard)
-        if standing.phase not in NEXT:
-            return standing.version
-        await plane.maps.declare(tenant, shard, standing, NEXT[standing.phase], max_hold=LONG)
+async def declare(
+    plane: ControlPlane, tenant: str, shard: int = SHARD, standing: Standing | None = None
+) -> int:
+    """Declares a tenant new, whatever it has; the map version. `standing`: where it is, if that is known."""
+    current = (await plane.maps.load())[0].standing(tenant, shard) if standing is None else standing
+    while (to := NEXT.get(current.phase)) is not None:
+        version = await plane.maps.declare(tenant, shard, current, to, max_hold=LONG)
+        current = Standing(to, version=version)
+    return current.version
 
 
 class Board:

@@ -23,6 +23,7 @@ from shardroute.admin import Admin, TenantStatus
 from shardroute.control import ControlPlane
 from shardroute.errors import Unavailable
 from shardroute.phases import Phase, Side
+from shardroute.shardmap import UNMOVED
 from tests.cli.conftest import Deployment, record
 from tests.control.board import declare
 from tests.support.patience import patience
@@ -223,7 +224,7 @@ async def test_four_thousand_tenants_are_paged_before_redis_is_asked_about_each(
     route = deployed.config.route
     for start in range(0, len(names), 50):
         batch = names[start : start + 50]
-        await asyncio.gather(*(declare(plane, name, route.old.shard(name)) for name in batch))
+        await asyncio.gather(*(declare(plane, name, route.old.shard(name), UNMOVED) for name in batch))
     await plane.aclose()
     await viewer(LIST)
     before = await commands(deployed)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from shardroute.declaring import NEXT
 from shardroute.phases import EFFECTS, Phase, Side
 
-from .search import no_collector
+from .search import _no_collector
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _lagging(state: State, standing: Standing) -> bool:
 def explore(model: Model, limit: int = 2_000_000) -> tuple[str | None, int]:
     """The first violation, or None if every state was looked at; how many states."""
     seen, frontier = {State()}, deque([State()])
-    with no_collector():
+    with _no_collector():
         while frontier:
             state = frontier.popleft()
             if wrong := violation(state):

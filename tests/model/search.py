@@ -46,7 +46,7 @@ def explore(model: Explorable[_State], limit: int = 10_000_000) -> Outcome[_Stat
     start = model.initial()
     came_from: dict[_State, _State | None] = {start: None}
     frontier = deque([start])
-    with no_collector():
+    with _no_collector():
         while frontier:
             state = frontier.popleft()
             wrong = model.violation(state)
@@ -62,7 +62,7 @@ def explore(model: Explorable[_State], limit: int = 10_000_000) -> Outcome[_Stat
 
 
 @contextmanager
-def no_collector() -> Iterator[None]:
+def _no_collector() -> Iterator[None]:
     """States are many and hold no cycles: looking for some takes a quarter of the time."""
     was_on = gc.isenabled()
     gc.disable()

@@ -40,7 +40,7 @@ MIGRATOR = {
     f"{_QDRANT}.upsert": 6,
     f"{_QDRANT}.fetch": 3,
     f"{_QDRANT}.delete": 2,
-    f"{_QDRANT}.purge": 1,
+    f"{_QDRANT}.remove": 2,
     f"{_CONTROL}.journal.Journal.open_windows": 3,
     f"{_CONTROL}.journal.Journal.close_window": 6,
     f"{_CONTROL}.journal.Journal.some_debt": 3,

@@ -28,7 +28,7 @@ class Judgement:
     """`by`: which checker. `violations`: stories, by record. `unknown`: records on which it gave up.
 
     `canaries`, `failovers`, `scanned`: records read so, which are judged by what the other side may show. `stops`: of
-    processes that stopped themselves.
+    processes that stopped themselves. `moves`: of tenants, from phase to phase.
     """
 
     by: str
@@ -39,6 +39,7 @@ class Judgement:
     failovers: int
     scanned: int
     stops: int
+    moves: int
     violations: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
@@ -64,6 +65,7 @@ def judged(folder: Path) -> Judgement:
         failovers=len(others.get("secondary", ())),
         scanned=len(others.get(SCAN, ())),
         stops=sum(1 for _ in stops(folder)),
+        moves=sum(str(one.get("step")).startswith("moved to") for one in entries(folder / "migrators.jsonl")),
     )
     for key, verdict in _verdicts(keys).items():
         if verdict is Verdict.VIOLATED:

@@ -37,6 +37,7 @@ class Result:
     scanned: int
     troubles: int
     stops: int
+    moves: int
     verbs: int
     processes: int
     late: float
@@ -48,7 +49,7 @@ class Result:
             f"seed {self.seed}: {self.verdict}  ({self.operations} operations, {self.unanswered} without an answer, "
             f"{self.canaries} read by canaries and {self.failovers} by failovers, "
             f"{self.troubles} troubles, {self.stops} aimed stops, "
-            f"{self.verbs} verbs, {self.processes} routers, {self.seconds:.0f} s)"
+            f"{self.verbs} verbs, {self.moves} moves, {self.processes} routers, {self.seconds:.0f} s)"
         )
 
 
@@ -79,6 +80,7 @@ async def run(schedule: Schedule, folder: Path) -> Result:
         scanned=found.scanned,
         troubles=one.troubles,
         stops=found.stops,
+        moves=found.moves,
         verbs=one.verbs,
         processes=one.processes,
         late=one.late,

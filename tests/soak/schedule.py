@@ -61,7 +61,7 @@ class Verb:
 class Schedule:
     """`aims[n]`: where the n-th router process stops itself. `failover`: the routers that read from the other side.
 
-    `forgets`: whether Redis comes back empty in the end.
+    `forgets`: whether Redis comes back empty in the end. `drain`: of routers; `timeout`: of requests to clusters.
     """
 
     seed: int
@@ -71,6 +71,8 @@ class Schedule:
     aims: tuple[tuple[Aim, ...], ...]
     failover: tuple[str, ...]
     forgets: bool = False
+    drain: float = 5.0
+    timeout: float = 1.0
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -104,6 +106,8 @@ def drawn(seed: int, seconds: float, *, beyond: bool = False) -> Schedule:
         tuple(_aims(random.Random(f"{seed} aims {n}"), beyond=beyond) for n in range(40)),
         tuple(name for name in ROUTERS if dice.random() < 0.4),
         forgets=dice.random() < 0.15,
+        drain=dice.choice((LINGER / 4, 5.0)),
+        timeout=dice.choice((1.0, 1.0, LEASE + 1)),
     )
 
 
@@ -184,7 +188,7 @@ def _stepped(dice: random.Random) -> Drawn:
 
 
 KINDS: Mapping[str, Callable[[random.Random], Drawn]] = {
-    "stop": _for(0.1, 0.6, LEASE, 2 * LEASE),
+    "stop": _for(0.1, 0.6, LEASE, 3 * LEASE),
     "stop briefly": _for(AT_SERVER),
     "kill": _once,
     "close": _once,

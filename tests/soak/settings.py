@@ -31,7 +31,7 @@ idle_lease = {IDLE_LEASE}
 [router]
 linger = {LINGER}
 deadline = 6.0
-drain = 5.0
+drain = {{drain}}
 stale_reads = false
 failover_reads = {{failover}}
 
@@ -41,12 +41,12 @@ page = 15
 [clusters.a]
 kind = "qdrant"
 url = "{{old}}"
-timeout = 1.0
+timeout = {{timeout}}
 
 [clusters.b]
 kind = "qdrant"
 url = "{{new}}"
-timeout = 1.0
+timeout = {{timeout}}
 
 [topologies.v1]
 dimension = {DIMENSION}
@@ -69,7 +69,14 @@ attempts = 3
 """
 
 
-def write_config(path: Path, *, redis: str, old: str, new: str, failover: bool = False) -> Path:
-    """Two clusters by URL, short leases and locks, a small page; reads without a lease are refused."""
-    path.write_text(_TOML.format(redis=redis, old=old, new=new, failover=str(failover).lower()))
-    return path
+def write_config(
+    path: Path, *, redis: str, old: str, new: str, failover: bool, drain: float, timeout: float
+) -> None:
+    """Two clusters by URL, short leases and locks, a small page; reads without a lease are refused.
+
+    `timeout`: of the clusters; `drain`, `failover`: as `router.drain` and `router.failover_reads`.
+    """
+    switch = str(failover).lower()
+    path.write_text(
+        _TOML.format(redis=redis, old=old, new=new, failover=switch, drain=drain, timeout=timeout)
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
+import httpx
 from redis.exceptions import RedisError
 
 from .nursery import Child
@@ -21,13 +22,29 @@ class LeftOut(Exception):
 
 
 async def suffer(world: World, fault: Fault) -> None:
-    """Makes the trouble, and ends it: however it is cancelled, too. Raises LeftOut if it cannot be made now."""
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(MAKERS[fault.kind](world, fault))
-        except (RedisError, OSError, TimeoutError) as error:
-            raise LeftOut(f"{fault.kind}: {type(error).__name__}: {error}") from error
+    """Makes the trouble, and ends it: whenever it is cancelled, too. Raises LeftOut if it cannot be made now."""
+    trouble = MAKERS[fault.kind](world, fault)
+    try:
+        await trouble.__aenter__()
+    except (RedisError, OSError, TimeoutError) as error:
+        raise LeftOut(f"{fault.kind}: {type(error).__name__}: {error}") from error
+    try:
         await asyncio.sleep(fault.seconds)
+    finally:
+        await _to_the_end(trouble.__aexit__(None, None, None))
+
+
+async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
+    """A run that is over cancels its troubles, perhaps while one is being undone: that must not be left half done."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 # -- processes -----------------------------------------------------------------------------------------------------
@@ -95,6 +112,14 @@ async def _server_fault(world: World, fault: Fault) -> AsyncIterator[None]:
         yield
     finally:
         await cluster.suffer()
+
+
+@asynccontextmanager
+async def _robbed(world: World, fault: Fault) -> AsyncIterator[None]:
+    """Never drawn: a cluster loses what it has, so that a run can be seen to fail."""
+    async with httpx.AsyncClient(base_url=world.clusters[fault.who].url) as client:
+        (await client.post("/collections/docs/points/delete", json={"filter": {}})).raise_for_status()
+    yield
 
 
 # -- the network ---------------------------------------------------------------------------------------------------
@@ -174,12 +199,7 @@ def _set(*command: Any) -> Callable[[Any, Fault], Awaitable[Any]]:
 
 @asynccontextmanager
 async def _failed_over(world: World, fault: Fault) -> AsyncIterator[None]:
-    taking_over = asyncio.create_task(world.fail_over())
-    try:
-        await asyncio.shield(taking_over)
-    except asyncio.CancelledError:
-        await asyncio.wait([taking_over])  # it cannot be left half done
-        raise
+    await _to_the_end(world.fail_over())
     yield
 
 
@@ -214,4 +234,5 @@ MAKERS: Mapping[str, Callable[[World, Fault], AbstractAsyncContextManager[None]]
     "unblock": _commands(_unblock, ()),
     "fail over": _failed_over,
     "clock": _clock,
+    "robbery": _robbed,
 }

@@ -80,6 +80,7 @@ class Party:
 @dataclass
 class World:
     folder: Path
+    schedule: Schedule
     redis: Pair
     clusters: Mapping[str, Cluster]
     nursery: Nursery
@@ -104,13 +105,10 @@ class World:
             for name in (*ROUTERS, *MIGRATORS):
                 party = parties[name] = Party(name, folder / f"{name}.toml")
                 await _connect(party, ports, stack)
-                _configure(
-                    party.config,
-                    {to: proxy.port for to, proxy in party.proxies.items()},
-                    name in schedule.failover,
-                )
-            _configure(folder / "direct.toml", ports, failover=False)
-            yield cls(folder, redis, clusters, nursery, parties, folder / "direct.toml")
+                own = {to: proxy.port for to, proxy in party.proxies.items()}
+                _configure(party.config, own, schedule, failover=name in schedule.failover)
+            _configure(folder / "direct.toml", ports, schedule)
+            yield cls(folder, schedule, redis, clusters, nursery, parties, folder / "direct.toml")
 
     async def fail_over(self) -> None:
         """The replica takes over; everybody is cut off from the former primary and finds the new one."""
@@ -118,11 +116,8 @@ class World:
         for party in self.parties.values():
             party.proxies["redis"].target = self.redis.primary.port
             party.proxies["redis"].sever()
-        _configure(self.config, self._ports(), failover=False)
-
-    def _ports(self) -> dict[str, int]:
         ports = {name: cluster.port for name, cluster in self.clusters.items()}
-        return {"redis": self.redis.primary.port} | ports
+        _configure(self.config, {"redis": self.redis.primary.port} | ports, self.schedule)
 
 
 async def _connect(party: Party, ports: Mapping[str, int], stack: AsyncExitStack) -> None:
@@ -130,18 +125,20 @@ async def _connect(party: Party, ports: Mapping[str, int], stack: AsyncExitStack
     for target, port in ports.items():
         late = (
             None if target == "redis" else AFTER_GONE
-        )  # what Redis gets late is refused by number, epoch or token
+        )  # what Redis gets late it refuses: by epoch, fence or token
         proxies[target] = Proxy(port, late=late, stopped=party.stopped)
         await proxies[target].start()
         stack.push_async_callback(proxies[target].stop)
     party.proxies = proxies
 
 
-def _configure(path: Path, ports: Mapping[str, int], failover: bool) -> None:
+def _configure(path: Path, ports: Mapping[str, int], schedule: Schedule, *, failover: bool = False) -> None:
     write_config(
         path,
         redis=f"redis://127.0.0.1:{ports['redis']}/0",
         old=f"http://127.0.0.1:{ports['old']}",
         new=f"http://127.0.0.1:{ports['new']}",
         failover=failover,
+        drain=schedule.drain,
+        timeout=schedule.timeout,
     )
