@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -51,6 +52,7 @@ class Run:
     troubles: int = 0
 
     def __post_init__(self) -> None:
+        self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.log = Log(self.world.folder / "troubles.jsonl")
         self.recorder = Recorder(Log(self.world.folder / "history-fill.jsonl"))
 
@@ -142,13 +144,16 @@ class Run:
 
     async def _trouble(self, fault: Fault, began: float) -> None:
         await asyncio.sleep(began + fault.at - time.monotonic())
-        self.log.note(at=time.monotonic_ns(), trouble=fault.kind, who=fault.who, seconds=fault.seconds)
-        try:
-            await suffer(self.world, fault)
-        except LeftOut as why:
-            self.left_out.append(str(why))
-        else:
-            self.troubles += 1
+        async with self._one_at_a_time[
+            fault.who
+        ]:  # where this machine is late, the one before is not over yet
+            self.log.note(at=time.monotonic_ns(), trouble=fault.kind, who=fault.who, seconds=fault.seconds)
+            try:
+                await suffer(self.world, fault)
+            except LeftOut as why:
+                self.left_out.append(str(why))
+            else:
+                self.troubles += 1
 
     async def _walk(self, tenant: str) -> None:
         party = self.world.parties[MIGRATORS[TENANTS.index(tenant)]]

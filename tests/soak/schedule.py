@@ -95,8 +95,9 @@ def drawn(seed: int, seconds: float, *, beyond: bool = False) -> Schedule:
     """The schedule of a seed. `beyond`: with stops right before the bytes of a request leave, and in between them."""
     dice = random.Random(seed)
     faults: list[Fault] = []
+    share = dice.choice((0.15, 0.3, 0.6))  # where less goes wrong, more gets far enough to go wrong
     for who, (pause, kinds) in _ACTORS.items():
-        if dice.random() < 0.5:  # where less goes wrong, more gets far enough to go wrong
+        if dice.random() < share:
             faults += _timed(random.Random(f"{seed} {who}"), who, pause, kinds, seconds)
     return Schedule(
         seed,

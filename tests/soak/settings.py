@@ -15,7 +15,7 @@ SHARED = [f"shared-{number}" for number in range(5)]
 """Written, updated and deleted by all."""
 
 LEASE = 3.0
-IDLE_LEASE = 6.0
+IDLE_LEASE = 4.0
 LOCK = 3.0
 LINGER = 1.0
 """Seconds that a request whose client is gone may still take effect. What faults hold up stays below it."""
