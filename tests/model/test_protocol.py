@@ -23,6 +23,7 @@ TO_THE_END = {
     "two routers, one write each, three moves": (Scope(), 71_825),
     "overlap is debt at once": (Scope(overlap_marks_at_once=True), 58_681),
     "reads lag behind writes": (Scope(reads_lag=True), 280_256),
+    "migrators that are stopped": (Scope(migrators_stop=True), 91_224),
     "five moves, holds that expire": (Scope(moves=5, holds_expire=True), 282_837),
 }
 

@@ -38,6 +38,7 @@ def walk(seed: int, rules: Rules | None = None) -> tuple[State, ...]:
         faulty=choose.choice([frozenset(), ONE_FAULTY, BOTH_FAULTY]),
         holds_expire=choose.random() < 0.5,
         reads_lag=choose.random() < 0.5,
+        migrators_stop=choose.random() < 0.5,
     )
     model = Model(rules, scope)
     weights = {actor: weight * choose.uniform(0.2, 1) for actor, weight in _WEIGHTS.items()}
