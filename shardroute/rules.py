@@ -120,6 +120,11 @@ def mark_stays(*, touched_since_read: bool, in_flight: bool) -> bool:
     return touched_since_read or in_flight
 
 
+def may_finish(*, lock_held: bool) -> bool:
+    """Rule 12: whether the last byte of a migrator's request may leave. No cluster acts on a request without it."""
+    return lock_held
+
+
 def drained(version: int, began: Iterable[int]) -> bool:
     """Rule 3: whether `version` may be acknowledged, given the versions that writes in flight began under."""
     return all(start >= version for start in began)

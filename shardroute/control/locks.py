@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import ControlPlaneUnavailable, LockLost, MigrationError, TenantLocked
+from ..rules import may_finish
 from ..timing import clock
 from .connection import Connections
 from .scripts import Scripts
@@ -47,7 +48,7 @@ class HeldLock:
     async def look(self) -> None:
         """As `check`, and Redis is asked as well: one short request. Raises LockLost, ControlPlaneUnavailable."""
         self.check()
-        if not await self.held_in_redis():
+        if not may_finish(lock_held=await self.held_in_redis()):
             self.lose()
         self.check()
 

@@ -7,10 +7,11 @@ points that are asked for by id are looked at before anybody sees them.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -18,7 +19,7 @@ from urllib.request import getproxies
 import httpx
 from qdrant_client import AsyncQdrantClient, models
 
-from ..errors import ClusterRejected, ClusterUnavailable, InvalidFilter, InvalidInput, InvalidRecord
+from ..errors import ClusterRejected, InvalidFilter, InvalidInput, InvalidRecord
 from ..filters import Filter
 from ..permits import still_permitted
 from ..ports import Change, Cursor, Description, Limits, Page
@@ -34,7 +35,7 @@ from .qdrant_tenants import by_collection, by_field
 _T = TypeVar("_T")
 
 _INSERT_ONLY_SINCE = (1, 17)
-_UPDATE_ATTEMPTS = 5
+_MOVED_AT_ONCE = 16  # points whose vectors change, a request each
 
 # Qdrant closes idle connections after five seconds: who keeps them as long meets the close half-way.
 _KEEPALIVE_SECONDS = 2.0
@@ -179,29 +180,35 @@ class QdrantStore:
             for change in changes
             if (point_id := points.point_id(place, change.id)) is not None
         ]
-        for _ in range(_UPDATE_ATTEMPTS):
-            try:
-                return await self._reached(place, self._update(place, known), None)
-            except QdrantRejected as error:
-                # Deleted after we saw it. Not all of the rest was done, and all of it can be done again.
-                if error.about is not About.NO_POINT:
-                    raise
-        raise ClusterUnavailable(self.name, "points vanish faster than their vectors can be updated")
+        await self._reached(place, self._update(place, known), None)
 
     async def _update(self, place: Place, changes: Sequence[tuple[points.PointId, Change]]) -> None:
-        """Payloads by filter; vectors of the points that are there, for an unknown id is an error to Qdrant."""
-        operations: list[models.UpdateOperation] = [
-            points.set_payload(place, point_id, change.metadata)
-            for point_id, change in changes
-            if change.metadata
-        ]
+        """Payloads by filter; vectors of the points that are there, for an unknown id is an error to Qdrant.
+
+        One request for each point whose vector changes: where Qdrant finds one missing, it has carried out some of the
+        others, and nobody can tell which. What may have been carried out is never sent again (rule 4).
+        """
         moved = [(point_id, change) for point_id, change in changes if points.moves(change)]
+        rest = [(point_id, change) for point_id, change in changes if not points.moves(change)]
+        if payloads := [
+            points.set_payload(place, held, change.metadata) for held, change in rest if change.metadata
+        ]:
+            await self._requests.change(place, payloads)
         present = await self._present(place, [point_id for point_id, _ in moved])
-        if present:
-            moved = [(point_id, change) for point_id, change in moved if point_id in present]
-            operations.append(points.update_vectors(place, moved))
-        if operations:
+        there = [(point_id, change) for point_id, change in moved if point_id in present]
+        for start in range(0, len(there), _MOVED_AT_ONCE):
+            some = there[start : start + _MOVED_AT_ONCE]
+            await _all_ended(self._move(place, point_id, change) for point_id, change in some)
+
+    async def _move(self, place: Place, point_id: points.PointId, change: Change) -> None:
+        operations: list[models.UpdateOperation] = [points.update_vectors(place, [(point_id, change)])]
+        if change.metadata:
+            operations.append(points.set_payload(place, point_id, change.metadata))
+        try:
             await self._requests.change(place, operations)
+        except QdrantRejected as error:
+            if error.about is not About.NO_POINT:  # deleted after we saw it: nothing is left to be changed
+                raise
 
     async def _present(self, place: Place, ids: Sequence[points.PointId]) -> set[points.PointId]:
         """Those of the ids that are the tenant's points."""
@@ -327,6 +334,13 @@ class QdrantStore:
     async def _learn_version(self) -> None:
         if self._version is None:
             await self.ping()
+
+
+async def _all_ended(calls: Iterable[Awaitable[None]]) -> None:
+    """Raises the first failure once all have ended: none goes on behind its caller's back."""
+    for failure in await asyncio.gather(*calls, return_exceptions=True):
+        if failure is not None:
+            raise failure
 
 
 def _cut_off_for_good(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from shardroute.control import Begun, ControlPlane, Heartbeat, SessionInfo
 from shardroute.declaring import NEXT
+from shardroute.errors import MoveRefused
 from shardroute.phases import EFFECTS, Phase, step_towards
 from shardroute.rules import Acknowledgement
 from shardroute.shardmap import ShardMap, Standing
@@ -33,9 +34,20 @@ async def declare(
     """Declares a tenant new, whatever it has; the map version. `standing`: where it is, if that is known."""
     current = (await plane.maps.load())[0].standing(tenant, shard) if standing is None else standing
     while (to := NEXT.get(current.phase)) is not None:
-        version = await plane.maps.declare(tenant, shard, current, to, max_hold=LONG)
-        current = Standing(to, version=version)
+        current = Standing(to, version=await _declared(plane, tenant, shard, current, to))
     return current.version
+
+
+async def _declared(plane: ControlPlane, tenant: str, shard: int, current: Standing, to: Phase) -> int:
+    """One step, as soon as all routers have acknowledged the one before."""
+    async with patience():
+        while True:
+            try:
+                return await plane.maps.declare(tenant, shard, current, to, max_hold=LONG)
+            except MoveRefused as refused:
+                if refused.reason != "BARRIER":
+                    raise
+                await asyncio.sleep(0.005)
 
 
 class Board:

@@ -29,7 +29,8 @@ CONFIGURATION = """\
 [control]
 url = "{redis}"
 namespace = "{namespace}"
-lease = 2.0
+timeout = 10.0
+lease = 5.0
 idle_lease = 6.0
 
 [clusters.old]
@@ -52,7 +53,7 @@ placement = {{ cluster = "new", collection = "docs_{{shard}}" }}
 [migration]
 from = "v1"
 to = "v2"
-lock = 3.0
+lock = 9.0
 """
 
 

@@ -20,6 +20,7 @@ WHOLE = (
     Scope(),
     Scope(moves=5, holds_expire=True),
     Scope(reads_lag=True),
+    Scope(migrators_stop=True),
     Scope(writes=2),
     Scope(faulty=ONE_FAULTY),
     replace(Scope(faulty=BOTH_FAULTY), moves=5, holds_expire=True),
@@ -43,6 +44,7 @@ def _words(scope: Scope) -> str:
     faults = ("no faults", "one router faulty", "both routers faulty")[len(scope.faulty)]
     expiry = ", holds that expire" if scope.holds_expire else ""
     lag = ", reads that lag" if scope.reads_lag else ""
+    lag += ", migrators that are stopped" if scope.migrators_stop else ""
     start = f", from {scope.start}" if scope.start != Scope.start else ""
     return f"{scope.writes} write(s) a router, {scope.moves} moves, {faults}{expiry}{lag}{start}"
 

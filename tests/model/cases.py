@@ -120,6 +120,12 @@ SWITCHED_OFF = (
         Scope(reads_lag=True, waits_for_reads=False),
     ),
     Case(
+        "last byte",
+        "rule 12: a migrator that was stopped in the middle of a request finishes it only with its lock",
+        Rules(may_finish=lambda *, lock_held: True),
+        Scope(migrators_stop=True),
+    ),
+    Case(
         "crossed hold",
         "rule 11: a hold that was entered by the crossing ends only after the barrier",
         Rules(refusal=_refusal(crossed=False)),

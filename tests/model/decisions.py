@@ -20,6 +20,7 @@ class Rules:
     """The project's decisions. Replace one to switch it off."""
 
     refusal: Callable[..., rules.Refusal | None] = rules.refusal
+    may_finish: Callable[..., bool] = rules.may_finish
     lagging: Callable[..., list[str]] = rules.lagging
     drained: Callable[..., bool] = rules.drained
     cut_off_at: Callable[..., float] = rules.cut_off_at
@@ -84,6 +85,11 @@ class Decisions:
     def lands_before_the_lease_ends(self) -> bool:
         """Whether what is cut off in time can no longer land when the lease has ended."""
         return self._rules.cut_off_at(Lease(until=FOREVER), LINGER) + LINGER <= FOREVER
+
+    @property
+    def finishes_without_its_lock(self) -> bool:
+        """Whether a migrator that was stopped in the middle of a request goes on with it after its lock was lost."""
+        return self._rules.may_finish(lock_held=False)
 
     @property
     def lands_before_the_session_ends(self) -> bool:

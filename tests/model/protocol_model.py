@@ -258,11 +258,21 @@ class Model:
                 written = self._stored(state, OTHER[state.phase], state.read)
                 task = Task.COPY_WRITTEN if state.task is Task.COPY_READ else Task.PAY_WRITTEN
                 yield written._replace(task=task, read=NOTHING_READ)
+                if self.scope.migrators_stop:
+                    yield from self._taken_over(state)
             case Task.COPY_WRITTEN | Task.PAY_WRITTEN:
                 reaped = self._reaped(state)
                 stays = self._ask.mark_stays(reaped.touched, bool(reaped.tokens))
                 older = reaped.debt and state.task is Task.COPY_WRITTEN
                 yield reaped._replace(task=Task.IDLE, synced=True, debt=older or stays)
+
+    def _taken_over(self, state: State) -> Iterator[State]:
+        """Another migrator has the lock. It waited, so what the first had sent whole has landed by now."""
+        heir = state._replace(task=Task.IDLE, read=NOTHING_READ)
+        yield heir
+        yield self._stored(heir, OTHER[state.phase], state.read)
+        if self._ask.finishes_without_its_lock:
+            yield heir._replace(late=heir.late | {(OTHER[state.phase], state.read)})
 
     def _idle_steps(self, state: State) -> Iterator[State]:
         if state.moves < self.scope.moves:

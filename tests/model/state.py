@@ -106,6 +106,8 @@ class Scope:
     """Whether the migrator's reads may see an older value than the store's, for any time."""
     waits_for_reads: bool = True
     """Whether the migrator waits, once its window is open, until its reads see what the stores had then (rule 7)."""
+    migrators_stop: bool = False
+    """Whether a migrator may be stopped before it writes what it read, and go on after its lock was taken over."""
     overlap_marks_at_once: bool = False
     """Whether overlapping writes are debt as soon as the second begins, rather than when they end (rule 6)."""
 

@@ -17,11 +17,13 @@ from .protocol_model import Model
 from .search import Explorable, explore, told
 from .state import Scope
 from .tenants import TenantsModel
+from .walks import violated
 
 TO_THE_END = {
     "two routers, one write each, three moves": (Scope(), 71_825),
     "overlap is debt at once": (Scope(overlap_marks_at_once=True), 58_681),
     "reads lag behind writes": (Scope(reads_lag=True), 280_256),
+    "migrators that are stopped": (Scope(migrators_stop=True), 91_224),
     "five moves, holds that expire": (Scope(moves=5, holds_expire=True), 282_837),
 }
 
@@ -110,3 +112,12 @@ def test_a_history_leads_from_the_start_to_the_violation_and_can_be_told() -> No
     assert outcome.history[0] == model.initial()
     assert len(list(told(outcome.history))) == len(outcome.history) - 1
     assert any("the tenant moves to DUAL_OLD" in line for line in told(outcome.history))
+
+
+def test_random_schedules_of_larger_worlds_are_linearizable_for_who_knows_nothing_of_the_protocol() -> None:
+    assert violated(range(1, 301)) == []
+
+
+def test_a_checker_from_outside_notices_a_rule_that_is_left_out() -> None:
+    without_journal = next(case.rules for case in SWITCHED_OFF if case.name == "journal")
+    assert violated(range(1, 301), without_journal)

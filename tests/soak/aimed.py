@@ -53,7 +53,7 @@ MIGRATOR = {
 SEND = "asyncio.selector_events._SelectorSocketTransport.write"
 """Right before the bytes of a request leave the process, or between its two halves: after every check that a process
 can make. What such a process sends when it goes on lands at any later time. No protocol between clients can prevent
-that; see "What is not promised" in docs/reliability.md. So a fair run does not stop there."""
+that; see "What is not promised" in docs/protocol.md. So a fair run does not stop there."""
 
 
 @dataclass(frozen=True, slots=True)

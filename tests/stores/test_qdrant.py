@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -297,12 +297,18 @@ async def test_a_client_of_somebody_else_is_left_open() -> None:
     await client.close()
 
 
-async def test_a_vector_whose_point_vanishes_meanwhile_is_passed_over(
+async def test_a_vector_whose_point_vanishes_meanwhile_is_passed_over_and_nothing_is_sent_twice(
     store: QdrantStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.prepare(place())
     await store.upsert(place(), [Record("a", unit(1)), Record("b", unit(1))])
-    look = store._present
+    look, change, sent = store._present, store._requests.change, list[str]()
+
+    async def noted(where: Place, operations: Sequence[Any]) -> None:
+        sent.extend(str(operation) for operation in operations)
+        await change(where, operations)
+
+    monkeypatch.setattr(store._requests, "change", noted)
 
     async def look_and_lose(*arguments: Any) -> Any:
         seen = await look(*arguments)
@@ -313,6 +319,7 @@ async def test_a_vector_whose_point_vanishes_meanwhile_is_passed_over(
     await store.update(place(), [Change("a", {"n": 1}, unit(2)), Change("b", {"n": 1}, unit(2))])
     read = await store.fetch(place(), ["a", "b"])
     assert set(read) == {"b"}
+    assert len(sent) == len(set(sent)) == 4
     assert dict(read["b"].metadata) == {"n": 1}
     assert same_vector(read["b"].vector, unit(2), Metric.COSINE)
 
