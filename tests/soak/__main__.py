@@ -130,7 +130,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument(
         "--beyond",
         action="store_true",
-        help="processes stop in the middle of sending as well, which the protocol cannot cover (docs/reliability.md)",
+        help="processes stop in the middle of sending as well, which docs/protocol.md does not promise to cover",
     )
     given = parser.parse_args()
     if not (given.minutes or given.seeds or given.schedule):
