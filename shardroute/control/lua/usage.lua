@@ -10,7 +10,7 @@ local function taken(kind, keys)
   end
   return {kind, there, bytes}
 end
-if ARGV[1] == 'journal' then return {taken('journal', {TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID})} end
-return {taken('map', {META, TENANTS, DEFAULTS}), taken('changes', {CHANGES}),
-        taken('sessions', {SESSIONS, ACKS, INFO, BEATS}),
+if ARGV[1] == 'journal' then return {taken('journal', {TOKENS, FLYING, TOUCHED, WINDOWS, DEBT, LOCK, COPY, VOID, SUSPECTS})} end
+return {taken('map', {META, TENANTS, DEFAULTS, SUSPECTED}), taken('changes', {CHANGES}),
+        taken('sessions', {SESSIONS, ACKS, WITHHELD, INFO, BEATS}),
         {'statistics', redis.call('ZCARD', SIZES), tonumber(redis.call('HGET', USAGE, 'bytes') or 0)}}
