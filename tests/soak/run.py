@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import time
 from collections import defaultdict
@@ -53,13 +54,14 @@ class Run:
 
     def __post_init__(self) -> None:
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._fills = itertools.count()
         self.log = Log(self.world.folder / "troubles.jsonl")
         self.recorder = Recorder(Log(self.world.folder / "history-fill.jsonl"))
 
     async def all(self) -> None:
         """Everything, from an empty world to the last read."""
         watch = asyncio.create_task(self._watch())
-        await self._fill()
+        await patiently(self._fill)
         supervisors = [asyncio.create_task(self._supervise(self.world.parties[name])) for name in ROUTERS]
         try:
             await self._troubles()
@@ -67,7 +69,7 @@ class Run:
         finally:
             await stopped(supervisors)
         await self._end_routers()
-        await self._read_everything()
+        await patiently(self._read_everything)
         if self.schedule.forgets:
             await self._lose_the_map()
         await stopped([watch])
@@ -88,7 +90,7 @@ class Run:
                 for tenant in TENANTS:
                     await store.prepare(topology.place(tenant))
             for tenant in TENANTS:
-                await self._write(router.tenant(tenant), dict.fromkeys((*STABLE, *KEPT), 0))
+                await self._write(router.tenant(tenant), dict.fromkeys((*STABLE, *KEPT), next(self._fills)))
 
     async def _write(self, tenant: Tenant, values: Values) -> None:
         async def ask() -> None:
@@ -224,9 +226,9 @@ class Run:
             for name in TENANTS:
                 await self._quiet(config, admin, name)
                 for _ in range(2):
-                    await self._read(router.tenant(name))
+                    await patiently(partial(self._read, router.tenant(name)))
                     await patiently(partial(self._to_the_other_side, admin, name))
-                await self._read(router.tenant(name))
+                await patiently(partial(self._read, router.tenant(name)))
 
     async def _read(self, tenant: Tenant) -> None:
         names = [*SHARED, *KEPT, *STABLE]

@@ -25,7 +25,7 @@ async def comes_true(condition: Callable[[], bool]) -> bool:
 
 
 async def patiently(act: Callable[[], Awaitable[None]]) -> None:
-    """Once the locks of killed migrators have run out. Raises what it raises in the end."""
+    """Again, while the locks of killed migrators stand, or the machine is slow. Raises what it raises in the end."""
     until = time.monotonic() + 40
     while True:
         try:
