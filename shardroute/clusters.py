@@ -57,7 +57,7 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _texts(inner)
-    elif isinstance(value, str) and len(value) >= _SHORTEST:
+    elif isinstance(value, str) and len(value) >= _SHORTEST and value not in ("true", "false"):
         yield value
 
 

@@ -23,6 +23,10 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# A test imports every module of the package, perhaps before another loads this one as a plugin.
+pytest.register_assert_rewrite("shardroute.testing.fixtures")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow ones first: several processes share the tests, and should end at the same time."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

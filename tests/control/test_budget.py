@@ -29,7 +29,8 @@ class Kept:
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
         self.redis: Any = plane.connections.commands
-        *_, self.usage, self.sizes, self.ends = plane.keys.of("")
+        named = {key.rpartition(":")[2]: key for key in plane.keys.of("")}
+        self.usage, self.sizes, self.ends = (named[name] for name in ("usage", "sizes", "ends"))
 
     async def counted(self) -> int:
         return int(await self.redis.hget(self.usage, "bytes") or 0)

@@ -150,7 +150,7 @@ async def test_it_shows_tenants_phases_and_sessions(
 
 async def test_progress_is_told_as_data(project: Project, deployed: Deployment, viewer: Ask) -> None:
     await deployed.fill("acme", 120)
-    deployed.write(rate=50)
+    deployed.write(rate=10)  # twelve seconds: far longer than the page needs to show some of it
     async with deployed.admin() as admin:
         moving = asyncio.create_task(admin.move("migrate", "acme"))
         while not (row := (await progress(viewer, "acme")))["copied"]:

@@ -15,7 +15,7 @@ from shardroute.facades.qdrant import RoutedClient
 from shardroute.filters import matches
 from shardroute.recording import as_query
 from tests.facades.qdrant_scenarios import match
-from tests.support.world import World
+from tests.support.world import World, record
 
 ONE = [1.0, 2.0, 3.0, 4.0]
 NAME = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -231,11 +231,15 @@ async def test_a_query_is_recorded_with_a_filter_that_can_be_asked_again(
 ) -> None:
     async with World.made(redis_server.url, namespace, recording={"share": 1.0}) as world:
         async with world.router() as router:
+            await router.tenant("acme").upsert(
+                [record("one", lang="en")]
+            )  # nothing is kept of who has no data
             client = RoutedClient(router.tenant("acme"), "docs")
+            await client.query_points("docs", ONE)  # finds it
             only = models.Filter(must=[match("lang", "en")], must_not=[match("n", 1)])
             await client.query_points("docs", ONE, query_filter=only)
         kept = await world.plane.stats.recorded("acme")
-    condition = as_query(kept[0]).filter
+    condition = as_query(kept[-1]).filter
     assert [matches(condition, held) for held in ({"lang": "en"}, {"lang": "en", "n": 1}, {})] == [
         True,
         False,

@@ -120,7 +120,8 @@ async def test_a_process_without_a_lease_asks_the_primary(own_redis: EmbeddedRed
         await pair.canary(100)
         assert await answered_by_new(pair)
         own_redis.kill()
-        await until(lambda: not pair.router.ready)
+        view = pair.router._open.view
+        await until(lambda: not view.lease.holds(view.clock()))
         asked = pair.new.asked
         assert not await answered_by_new(pair)
         assert pair.new.asked == asked
