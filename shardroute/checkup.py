@@ -7,7 +7,7 @@ from collections.abc import Mapping, Set
 
 from .control import Memory
 from .errors import ShardrouteError
-from .phases import Phase
+from .phases import EFFECTS, Phase, Side
 from .ports import Store
 from .shardmap import Migration, ShardMap
 from .topology import Topology
@@ -49,7 +49,7 @@ async def unread(
     route: Migration, shard_map: ShardMap, stores: Mapping[str, Store]
 ) -> tuple[list[str], list[str]]:
     """Tenants at NEW of whom only the old cluster has data: problems and notes. Asks for ten seconds at most."""
-    at_new = {name for name, standing in shard_map.tenants.items() if standing.phase is Phase.NEW}
+    at_new = {name for name, standing in shard_map.tenants.items() if _alone_on_new(standing.phase)}
     if not at_new:
         return [], []
     try:
@@ -79,3 +79,8 @@ async def _with_data(topology: Topology, stores: Mapping[str, Store], wanted: Se
     return frozenset(
         [name async for name in store.tenants(topology.placement, topology.collections()) if name in wanted]
     )
+
+
+def _alone_on_new(phase: Phase) -> bool:
+    effect = EFFECTS[phase]
+    return effect.settled and effect.primary is Side.NEW

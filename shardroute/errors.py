@@ -2,14 +2,14 @@
 
 Every error says whether trying again can help (`retryable`) and, where that is known, in how many
 seconds (`retry_after`). Errors of a vendor's client are translated in its store, `raise … from`.
-What others say is cut here (`quoting`), so that no translation can forget it.
+What others say is cut here (`truncation`), so that no translation can forget it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .quoting import quoted
+from .truncation import quoted
 
 
 class ShardrouteError(Exception):

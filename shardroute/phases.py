@@ -84,6 +84,14 @@ HOLD_ENDS_IN: dict[Phase, Phase] = {Phase.HOLD_OLD: Phase.DUAL_OLD, Phase.HOLD_N
 """Where an overdue hold is moved on to, by anyone (rule 11)."""
 
 
+NEXT_WITHOUT_DATA: dict[Phase, Phase] = {
+    Phase.OLD: Phase.HOLD_OLD,
+    Phase.HOLD_OLD: Phase.HOLD_NEW,
+    Phase.HOLD_NEW: Phase.NEW,
+}
+"""The way of tenants that have no data: there is nothing to write twice, so the dual phases are left out."""
+
+
 def step_towards(phase: Phase, destination: Phase) -> Phase:
     """The neighbour of `phase` that is nearer to `destination`, which must be another phase."""
     return LINE[phase.rank + (1 if destination.rank > phase.rank else -1)]

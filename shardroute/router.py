@@ -13,7 +13,6 @@ from typing import Self
 from .clusters import connected
 from .config import Config
 from .control import ControlPlane
-from .declaring import Declarer
 from .encoding import encoding_of
 from .errors import ShardrouteError
 from .follower import Follower
@@ -25,6 +24,7 @@ from .shadow import Shadows
 from .shardmap import ShardMap
 from .tallies import Tallies
 from .tenant import Tenant
+from .tenant_creation import Declarer
 from .topology import check_tenant
 from .view import View
 from .writes import Writer

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ..errors import ShardrouteError
 from ..phases import LINE, Phase
-from ..quoting import quoted
+from ..truncation import quoted
 from .caller import as_typed
 
 Row = Mapping[str, Any]

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from ..addresses import shown
 from ..errors import InvalidInput
-from ..quoting import quoted
+from ..truncation import quoted
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource

@@ -143,7 +143,7 @@ class MapStore:
     ) -> int:
         """Takes one step of declaring a tenant new, from this very standing; the new map version.
 
-        Raises MoveRefused, MapLost. That the tenant has no data, the caller has seen: `declaring.Declarer`.
+        Raises MoveRefused, MapLost. That the tenant has no data, the caller has seen: `tenant_creation.Declarer`.
         """
         code, detail, *_ = await self._scripts.run(
             "create", tenant, tenant, shard, to, standing.version, int(max_hold * 1000)

@@ -11,20 +11,16 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 from time import monotonic
-from types import MappingProxyType
 
 from ..config import Config
 from ..control import ControlPlane, default_lock
 from ..errors import MigrationError, MoveRefused
-from ..phases import EFFECTS, Phase
+from ..phases import EFFECTS, NEXT_WITHOUT_DATA, Phase
 from ..ports import Store
 from ..shardmap import ShardMap, Standing
 from .barrier import acknowledged
 from .observer import Observer
 
-_NEXT: Mapping[Phase, Phase] = MappingProxyType(
-    {Phase.OLD: Phase.HOLD_OLD, Phase.HOLD_OLD: Phase.HOLD_NEW, Phase.HOLD_NEW: Phase.NEW}
-)
 _PASSING = frozenset({"STALE", "HOLD_OVER", "BARRIER"})
 _NAMED = 10
 _POLL = 0.02  # seconds between looks at tenants that are being declared
@@ -72,7 +68,7 @@ class Finisher:
     async def _walk(self, shard: int, fence: int) -> Standing:
         """From step to step, until NEW or until a hold ran out."""
         standing = await self._default(shard)
-        while standing.phase in _NEXT:
+        while standing.phase in NEXT_WITHOUT_DATA:
             await acknowledged(
                 self._plane,
                 default_lock(shard),
@@ -81,7 +77,7 @@ class Finisher:
                 tell=partial(self._observer.waits, f"shard {shard}"),
             )
             await self._nobody_left(shard, standing, fence)
-            if not await self._move(shard, standing, _NEXT[standing.phase], fence):
+            if not await self._move(shard, standing, NEXT_WITHOUT_DATA[standing.phase], fence):
                 break
             standing = await self._default(shard)
         return standing

@@ -34,11 +34,11 @@ from ..routing import Sides
 from ..shardmap import Standing
 from .copier import Copier
 from .debt import Payer
-from .emptying import empty
 from .gatekeeper import Traffic, canary, pass_gates, set_canary, watch
 from .observer import Observer, Silent
 from .patience import Hit, Lock, Patience
 from .preflight import problems
+from .purge import empty
 from .repair import catch_up, settle_suspects, verify_and_repair
 from .spans import stage_span
 from .verifier import Verification, Verifier

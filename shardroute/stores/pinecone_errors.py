@@ -20,7 +20,7 @@ from pinecone.errors.exceptions import (
 )
 
 from ..errors import ClusterRejected, ClusterUnavailable, RateLimited, ShardrouteError
-from ..quoting import quoted
+from ..truncation import quoted
 
 _T = TypeVar("_T")
 

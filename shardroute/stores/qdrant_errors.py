@@ -15,7 +15,7 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from ..errors import ClusterRejected, ClusterUnavailable, RateLimited, ShardrouteError
-from ..quoting import quoted
+from ..truncation import quoted
 
 
 class About(StrEnum):

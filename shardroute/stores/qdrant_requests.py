@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from qdrant_client import AsyncQdrantClient, models
 
-from ..quoting import quoted
 from ..records import Query
 from ..topology import Place
+from ..truncation import quoted
 from .qdrant_errors import About, QdrantRejected, request
 from .qdrant_filters import MARK_KEY, json_key
 from .qdrant_json import exact, read_body, upsert_body

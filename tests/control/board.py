@@ -9,9 +9,8 @@ from itertools import count
 from typing import Any
 
 from shardroute.control import Begun, ControlPlane, Heartbeat, SessionInfo
-from shardroute.declaring import NEXT
 from shardroute.errors import MoveRefused
-from shardroute.phases import EFFECTS, Phase, step_towards
+from shardroute.phases import EFFECTS, NEXT_WITHOUT_DATA, Phase, step_towards
 from shardroute.rules import Acknowledgement
 from shardroute.shardmap import ShardMap, Standing
 from tests.support.patience import NEVER, patience
@@ -33,7 +32,7 @@ async def declare(
 ) -> int:
     """Declares a tenant new, whatever it has; the map version. `standing`: where it is, if that is known."""
     current = (await plane.maps.load())[0].standing(tenant, shard) if standing is None else standing
-    while (to := NEXT.get(current.phase)) is not None:
+    while (to := NEXT_WITHOUT_DATA.get(current.phase)) is not None:
         current = Standing(to, version=await _declared(plane, tenant, shard, current, to))
     return current.version
 

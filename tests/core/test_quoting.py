@@ -32,9 +32,9 @@ from shardroute.errors import (
     ShardrouteError,
     TenantBreach,
 )
-from shardroute.quoting import LONGEST, quoted
 from shardroute.stores import pinecone_errors, qdrant_errors
 from shardroute.topology import Placement, Topology
+from shardroute.truncation import LONGEST, quoted
 
 LONG = "collection " * 5000
 FIRST, LAST = f"first {LONG}", f"{LONG} last"

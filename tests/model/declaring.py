@@ -11,8 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from shardroute.declaring import NEXT
-from shardroute.phases import EFFECTS, Phase, Side
+from shardroute.phases import EFFECTS, NEXT_WITHOUT_DATA, Phase, Side
 
 from .search import _no_collector
 
@@ -145,7 +144,7 @@ class Model:
             if one.looked == standing and not one.empty:
                 yield one, self._moved(state, Phase.OLD)
         if heard and self._may_cross(standing, one):
-            to = NEXT.get(standing.phase)
+            to = NEXT_WITHOUT_DATA.get(standing.phase)
             if to is Phase.HOLD_NEW and not rules.passes_hold_new:
                 to = Phase.NEW
             if to is not None:

@@ -7,22 +7,16 @@ clusters counts for the standing under which it was asked for, and the script co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
-from types import MappingProxyType
 
 from .control import ControlPlane
 from .errors import MoveRefused, ShardrouteError, TenantHasData
-from .phases import EFFECTS, Phase, Side
+from .phases import EFFECTS, NEXT_WITHOUT_DATA, Phase, Side
 from .routing import Sides, Target
 from .shardmap import Standing
 from .view import View
-
-NEXT: Mapping[Phase, Phase] = MappingProxyType(
-    {Phase.OLD: Phase.HOLD_OLD, Phase.HOLD_OLD: Phase.HOLD_NEW, Phase.HOLD_NEW: Phase.NEW}
-)
-"""The way of a tenant without data: nothing is written twice."""
 
 _PASSING = frozenset({"STALE", "BARRIER", "HOLD_OVER"})
 """Refusals that another look at where the tenant stands may not meet."""
@@ -75,7 +69,7 @@ class Declarer:
             if EFFECTS[standing.phase].held and not await self._barrier(sides, standing):
                 return await self._wait_for_hold(sides, standing)
             await self._look(sides, standing)
-            return await self._move(sides, standing, NEXT[standing.phase])
+            return await self._move(sides, standing, NEXT_WITHOUT_DATA[standing.phase])
         except BaseException:
             await self._leave(sides, standing)
             raise
@@ -118,7 +112,7 @@ class Declarer:
         In the hold, what was written until the barrier is on the old side, and is seen there as late as its reads lag.
         On the new side a move that was given up a moment ago may have left something.
         """
-        if standing.phase is Phase.HOLD_NEW:
+        if EFFECTS[standing.phase].primary is Side.NEW:
             return
         there = [sides[side] for side in Side if await _is_there(sides[side])]
         if EFFECTS[standing.phase].held:
