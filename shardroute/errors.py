@@ -7,9 +7,12 @@ What others say is cut here (`truncation`), so that no translation can forget it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .truncation import quoted
+
+_LISTED = 20
+"""Records that the message of an error names."""
 
 
 class ShardrouteError(Exception):
@@ -232,19 +235,33 @@ class LossRefused(MigrationError):
 class SuspectsDiffer(MigrationError):
     """A migrator that had lost its lock may have written records of the primary, and the other side has them otherwise.
 
-    `count`: how many differ. `differences` lists the first of them.
+    `differing`: ids, and how the sides differ. `unclear`: ids of which neither side is known to be right, as they are
+    debt or being written too.
     """
 
-    def __init__(self, tenant: str, side: str, count: int, differences: Sequence[str]) -> None:
-        listing = "".join(f"\n  - {difference}" for difference in differences)
+    def __init__(self, tenant: str, side: str, differing: Mapping[str, str], unclear: Sequence[str]) -> None:
+        found = [f"{record_id!r}: {what}" for record_id, what in sorted(differing.items())]
+        found += [f"{record_id!r}: debt, or being written" for record_id in sorted(unclear)]
+        listing = "".join(f"\n  - {line}" for line in found[:_LISTED])
+        trust = f"`verify --repair --trust {side}` brings the records of the {side} side to the other"
+        ways = []
+        if differing:
+            ways.append(
+                f"{len(differing)} of them differ, and the other side is likelier right. If it is, cross to it with "
+                f"`--trust`; if the {side} side is, {trust}."
+            )
+        if unclear:
+            ways.append(
+                f"Of {len(unclear)} the newest value may be on neither side, as they are debt or being written too. "
+                f"Write them again from their source; then {trust}."
+            )
         super().__init__(
-            f"tenant {tenant!r}: {count} records differ that a migrator which was stopped may have written to its "
-            f"{side} side, the one that is read, after it had lost the tenant's lock. So the other side is likelier "
-            f"right. If it is, cross to it with `--trust`; if the {side} side is, `verify --repair --trust {side}` "
-            f"brings its records to the other. See 'Suspects' in docs/operations.md. The first of them:{listing}"
+            f"tenant {tenant!r}: a migrator that was stopped may have written records to the {side} side, the one that "
+            f"is read, after it had lost the tenant's lock. {' '.join(ways)} See 'Suspects' in docs/operations.md. "
+            f"The first of them:{listing}"
         )
-        self.count = count
-        self.differences = tuple(differences)
+        self.differing = dict(differing)
+        self.unclear = tuple(unclear)
 
 
 class GateFailed(MigrationError):

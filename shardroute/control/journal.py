@@ -106,11 +106,9 @@ class Journal:
         debt: Any = await self._scripts.ask(lambda: redis.scard(keys.debt(tenant)))
         return JournalCounts(tokens=int(tokens), debt=int(debt))
 
-    async def some_debt(self, tenant: str, limit: int) -> list[str]:
-        """Up to `limit` ids of debt, picked at random so that no id starves the others."""
-        key, redis = self._scripts.keys.debt(tenant), self._connections.commands
-        ids: Any = await self._scripts.ask(lambda: redis.srandmember(key, limit))
-        return [str(record_id) for record_id in ids or []]
+    async def some_debt(self, tenant: str, limit: int, primary: Side) -> list[str]:
+        """Up to `limit` ids of debt, picked at random so that no id starves the others; without suspects."""
+        return list(await self._scripts.run("owed", tenant, limit, primary))
 
     # -- the migrator, under its lock ------------------------------------------------------------------------
 

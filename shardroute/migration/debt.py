@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from ..control import Window
+from ..errors import SuspectsDiffer
 from ..records import Record
 from ..routing import Target
 from ..rules import Journal
@@ -27,6 +28,8 @@ _PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, while every id left 
 
 class Payer:
     """Pays what there is. Idempotent; raises ClusterUnavailable, ClusterRejected, LockLost.
+
+    Raises SuspectsDiffer where all that is left is suspect.
 
     `brought`: ids that were brought to the secondary so far, forgiven or not.
     """
@@ -80,8 +83,9 @@ class Payer:
         """One batch; how many marks went: none, if the primary's reads do not catch up within `patience` seconds."""
         work = self._work
         batch = _LAGGING_BATCH if self._primary.store.lag else _BATCH
-        ids = await work.plane.journal.some_debt(work.tenant, batch)
+        ids = await work.plane.journal.some_debt(work.tenant, batch, self._primary.side)
         if not ids:
+            await self._refuse_suspects()
             return 0
         window = await work.open_window()
         if not await work.fresh(self._primary, patience=patience):
@@ -95,6 +99,14 @@ class Payer:
         work.observer.advance(work.tenant, Stage.DEBT, paid)
         work.step("debt paid")
         return paid
+
+    async def _refuse_suspects(self) -> None:
+        """Of debt that is suspect as well, nothing says what is right: not what the primary has (rule 12)."""
+        work, primary = self._work, self._primary.side
+        suspects = await work.plane.journal.suspects(work.tenant)
+        here = [record_id for side, record_id in suspects if side is primary]
+        if here and (await work.plane.journal.counts(work.tenant)).debt:
+            raise SuspectsDiffer(work.tenant, primary, {}, unclear=here)
 
 
 async def bring(work: Work, primary: Target, secondary: Target, ids: list[str]) -> None:

@@ -65,10 +65,11 @@ def _refuse_excessive_loss(work: Work, standing: Standing, found: Verification, 
 async def settle_suspects(work: Work, standing: Standing, *, trust: Side | None, to: Side) -> frozenset[str]:
     """Looks at what a migrator may have written after it lost its lock; the ids that stay as the other side has them.
 
-    Where that is the secondary now, it is debt. Where it is the primary, both sides are compared: what is equal is
-    suspected no longer. Of what differs the primary may be wrong, so it is the caller who says which side to `trust`:
-    the primary, and its records are brought to the other side; the other one, if reads go there next (`to`). Raises
-    SuspectsDiffer otherwise. On one cluster there is nothing to compare, and `trust` alone ends the suspicion.
+    Where that is the secondary now, it is debt. Where it is the primary, both sides are compared: what is equal, and no
+    debt, is suspected no longer. Of what differs the primary may be wrong, so it is the caller who says which side to
+    `trust`: the primary, and its records are brought to the other side; the other one, if reads go there next (`to`)
+    and none of the records is debt. Raises SuspectsDiffer otherwise. On one cluster there is nothing to compare, and
+    `trust` alone ends the suspicion.
     """
     suspects = await work.plane.journal.suspects(work.tenant)
     primary = EFFECTS[standing.phase].primary
@@ -83,15 +84,15 @@ async def settle_suspects(work: Work, standing: Standing, *, trust: Side | None,
     ids = [record_id for _, record_id in here]
     found = await Verifier(work, standing).look_again(ids, Verification())
     await _acquit(work, [s for s in here if s[1] in found.equal], debt=False)
-    differing = [s for s in here if s[1] in found.differing]
-    if not differing:
-        return frozenset()
-    if trust is primary:
-        await _acquit(work, differing, debt=True)
+    left = [s for s in here if s[1] not in found.equal]
+    if left and trust is primary:
+        await _acquit(work, left, debt=True)
         await Payer(work, standing).pay(catch_up(work, standing))
-    elif trust is not primary.other or trust is not to:
-        raise SuspectsDiffer(work.tenant, primary, len(differing), found.examples())
-    return frozenset(record_id for _, record_id in differing) if trust is not primary else frozenset()
+        return frozenset()
+    unclear = [record_id for _, record_id in left if record_id not in found.differing]
+    if unclear or (left and (trust is not primary.other or trust is not to)):
+        raise SuspectsDiffer(work.tenant, primary, found.differing, unclear)
+    return frozenset(record_id for _, record_id in left)
 
 
 async def _acquit(work: Work, suspects: Suspects, *, debt: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shardroute.control import Begun, Checkpoint, Window
-from shardroute.phases import Phase
+from shardroute.phases import Phase, Side
 from shardroute.rules import Journal
 
 from .board import SHARD, TENANT, Board
@@ -49,8 +49,8 @@ async def test_a_write_that_failed_somewhere_leaves_its_ids_as_debt(dual: Board)
     await dual.begin("t1", ["a", "b"])
     await dual.settle("t1", ["a", "b"], debt=True)
     assert await dual.debt() == {"a", "b"}
-    assert set(await dual.plane.journal.some_debt(TENANT, 10)) == {"a", "b"}
-    assert len(await dual.plane.journal.some_debt(TENANT, 1)) == 1
+    assert set(await dual.plane.journal.some_debt(TENANT, 10, Side.OLD)) == {"a", "b"}
+    assert len(await dual.plane.journal.some_debt(TENANT, 1, Side.OLD)) == 1
 
 
 async def test_two_writes_in_flight_on_one_id_make_it_debt(dual: Board) -> None:
