@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from .errors import ConfigError, ControlPlaneUnavailable
+from .local_ports import lasting_port
 
 _START = 20.0  # seconds
 
@@ -37,7 +38,7 @@ class EmbeddedRedis:
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
-        self.port = port or _free_port()
+        self.port = port or lasting_port()
 
     @property
     def url(self) -> str:
@@ -108,7 +109,7 @@ class EmbeddedRedis:
             "appendonly": "yes" if self._durable else "no",
             "appendfsync": "always",
             "cluster-enabled": "yes" if self._cluster else "no",
-            "cluster-port": str(_free_port()),
+            "cluster-port": str(lasting_port()),
         }
         return [_binary(), *(word for key, value in options.items() for word in (f"--{key}", value))]
 
@@ -150,13 +151,6 @@ def _binary() -> str:
             ) from None
         return path
     return str(get_binary_path())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _taken(port: int) -> bool:

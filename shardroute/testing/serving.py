@@ -16,6 +16,7 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from shardroute.local_ports import lasting_port
 from shardroute.testing.faults import ConnectionDropped
 
 LISTENING = "listening on "
@@ -122,7 +123,7 @@ class ChildServer:
         """
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
-            *("--port", str(self._port)),
+            *("--port", str(self._port or lasting_port())),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**_ONE_THREAD, **os.environ},

@@ -8,9 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
+from shardroute.local_ports import lasting_port
 from tests.support.patience import patience
 from tests.web.deployed import Deployment, sessions, workers
-from tests.web.served import free_port
 
 from .managing import environment
 from .test_served import knocking
@@ -35,7 +35,7 @@ async def test_a_child_has_a_router_and_a_session_of_its_own(deployed: Deploymen
 
 
 async def test_a_reload_and_an_interruption_of_runserver_leave_no_session(deployed: Deployment) -> None:
-    port, watched = free_port(), deployed.folder / "watched_settings.py"
+    port, watched = lasting_port(), deployed.folder / "watched_settings.py"
     watched.write_text("from tests.django.settings import *\n")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.django.manage", "runserver", str(port), "--skip-checks"),

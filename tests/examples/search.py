@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 
+from shardroute.local_ports import lasting_port
 from tests.support.patience import PATIENCE
-from tests.web.served import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +57,7 @@ class Search:
 @contextmanager
 def running(module: str = "fastapi_search") -> Iterator[Search]:
     """Started, and ended by Ctrl-C, which all of its processes get. It must end in order, and silently."""
-    port = free_port()
+    port = lasting_port()
     process = _started(module, port)
     with process:
         try:

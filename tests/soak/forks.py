@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,8 @@ def child(role: str, *arguments: Any) -> None:
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         os.dup2(2, 1)
         status = asyncio.run(ROLES[role](*arguments)) or 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(status)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from shardroute.local_ports import lasting_port
 from shardroute.testing.faults import Faults
 
 from .nursery import Child, Nursery
@@ -27,7 +27,7 @@ class Cluster:
     def __init__(self, nursery: Nursery, folder: Path) -> None:
         self._nursery = nursery
         self._folder = folder
-        self.port = free_port()
+        self.port = lasting_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.child: Child
 
@@ -42,20 +42,14 @@ class Cluster:
     async def suffer(self, **faults: Any) -> None:
         """From now on; without any it is healthy. Returns when the cluster has heard of it."""
         async with httpx.AsyncClient(base_url=self.url, timeout=1.0) as client:
-            while True:
+            while not self.child.ended.is_set():
                 try:
                     (await client.put("/_faults", json=Faults(**faults).as_json())).raise_for_status()
                 except httpx.TransportError:
                     await asyncio.sleep(0.02)
                 else:
                     return
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        raise RuntimeError(f"cluster {self.url} has ended: see noise.log")
 
 
 @dataclass

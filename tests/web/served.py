@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from shardroute.local_ports import lasting_port
 from tests.support.patience import PATIENCE
 
 _START = PATIENCE  # several Pythons may be starting at once
@@ -74,7 +74,7 @@ class Served:
 
         If the block raises, whatever still runs is killed, and the server's last words are in the error's notes.
         """
-        port, log = free_port(), folder / "server.log"
+        port, log = lasting_port(), folder / "server.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(word.format(port=port) for word in command),
@@ -165,10 +165,3 @@ def _group_lives(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
