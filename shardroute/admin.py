@@ -21,6 +21,7 @@ from .migration import (
     Observer,
     Options,
     Outcome,
+    Plan,
     Verification,
     mismatches,
     session_problems,
@@ -133,8 +134,8 @@ class Admin:
             for name in names
         ]
 
-    async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
-        """What stands against moving the tenant; an empty list if nothing does. Changes nothing."""
+    async def plan(self, tenant: str, *, purge_target: bool = False) -> Plan:
+        """What stands against moving the tenant, and what the move would do. Changes nothing."""
         await self._ready()
         return await self._migrator.plan(check_tenant(tenant), purge_target=purge_target)
 

@@ -148,10 +148,7 @@ class Encoding:
         vectors = await self.shared.vectors(
             [self._text(f"record {one.id!r}", one.metadata) for one in records]
         )
-        return [
-            Record.trusted(record.id, vector, record.metadata, record.sparse_vector)
-            for record, vector in zip(records, vectors, strict=True)
-        ]
+        return [record.with_vector(vector) for record, vector in zip(records, vectors, strict=True)]
 
     async def changed(self, metadata: Metadata) -> Vector | None:
         """The vector that goes with changed metadata; None if that is not for the caller's side to make."""

@@ -80,9 +80,14 @@ class Delete:
 
 def check_record(target: Target, record: Record) -> None:
     """Raises InvalidRecord if this side cannot hold the record."""
-    if record.vector is None and record.sparse_vector is None and target.encoder is None:
+    place, vectors = target.place, (record.vector, record.sparse_vector, record.named_vectors or None)
+    if target.encoder is None and all(vector is None for vector in vectors):
         raise InvalidRecord(f"record {record.id!r} has neither a vector nor a sparse vector")
-    place = target.place
+    if record.named_vectors and not target.store.can_hold_named_vectors:
+        raise InvalidRecord(
+            f"record {record.id!r}: cluster {target.store.name!r} cannot hold its named vectors, "
+            f"{', '.join(sorted(record.named_vectors))}"
+        )
     check_dimension(record.vector, place.dimension, place.metric, what=f"record {record.id!r}")
     reason = target.store.misfit(place, record)
     if reason is not None:

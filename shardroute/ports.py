@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .filters import Filter
-from .records import Match, Metric, Query, Record, SparseVector, VectorLike
+from .records import Match, Query, Record, SparseVector, VectorLike
+from .schema import Description, End
 from .topology import Place, Placement
 
 Cursor = str
@@ -25,15 +26,6 @@ class Page:
 
     records: list[Record]
     cursor: Cursor | None
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a cluster says of the collection behind a place."""
-
-    dimension: int | None
-    metric: Metric | None
-    sparse: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +78,10 @@ class Store(Protocol):
     @property
     def can_insert_only(self) -> bool:
         """Whether `upsert(insert_only=True)` leaves records that exist as they are (rule 12)."""
+
+    @property
+    def can_hold_named_vectors(self) -> bool:
+        """Whether a record may have vectors beside those that the place names."""
 
     def misfit(self, place: Place, record: Record) -> str | None:
         """Why this store cannot hold the record, or None. Pure; called before anything is written."""
@@ -144,8 +140,11 @@ class Store(Protocol):
     async def describe(self, place: Place) -> Description | None:
         """What the collection is; None if it does not exist yet (a first upsert would make it, or fail)."""
 
-    async def prepare(self, place: Place) -> None:
-        """Make what the tenant needs on this cluster and may not exist yet. Repeatable."""
+    async def prepare(self, place: Place, like: End | None = None) -> None:
+        """Make what the tenant needs on this cluster and may not exist yet. Repeatable.
+
+        `like`: the tenant's other side; where that is of the same vendor, what is made is made like it.
+        """
 
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         """Every tenant with data, in any order: within `collections`, or by the placement's own pattern."""

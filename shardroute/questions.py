@@ -149,7 +149,9 @@ class Lookup:
 
     def kept(self, answer: dict[str, Record]) -> dict[str, Record]:
         return {
-            name: Record.trusted(name, record.vector, {**record.metadata}, record.sparse_vector)
+            name: Record.trusted(
+                name, record.vector, {**record.metadata}, record.sparse_vector, record.named_vectors
+            )
             for name, record in answer.items()
         }
 

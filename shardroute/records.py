@@ -20,6 +20,7 @@ VectorLike: TypeAlias = Sequence[float] | NDArray[Any]
 Metadata: TypeAlias = Mapping[str, Any]
 
 EMPTY: Metadata = MappingProxyType({})
+NO_VECTORS: Mapping[str, Any] = MappingProxyType({})
 RESERVED_PREFIX = "__shardroute"
 """Metadata keys that begin so are shardroute's own in stores that need to keep something beside it."""
 
@@ -31,6 +32,9 @@ MAX_DEPTH = 100
 
 FLOAT32_TOLERANCE = 1e-5
 """Two float32 components that differ by less, relative to the vector's norm, are the same component."""
+
+FLOAT16_TOLERANCE = 1e-3
+"""The same, where one side keeps float16, with 11 bits of each component: half of the last is 2**-11 = 4.9e-4 of it."""
 
 FLOAT64_TOLERANCE = 2e-15
 """Two floats in metadata that differ by less, relative to the larger, are one number: eight units in the last place.
@@ -68,11 +72,22 @@ def as_vector(values: VectorLike, *, what: str = "vector") -> Vector:
     return vector
 
 
+def as_rows(values: object, *, what: str) -> Vector:
+    """A two-dimensional float32 array of finite numbers, a vector in each row. Raises InvalidRecord."""
+    rows = _converted(values, what)
+    if rows.ndim != 2 or not rows.size:
+        raise InvalidRecord(
+            f"{what} has shape {rows.shape}; a multivector is a list of vectors of one length"
+        )
+    as_vector(rows.reshape(-1), what=what)
+    return rows
+
+
 def _is_float32(values: VectorLike) -> TypeGuard[Vector]:
     return isinstance(values, np.ndarray) and values.dtype == _FLOAT32
 
 
-def _converted(values: VectorLike, what: str) -> Vector:
+def _converted(values: Any, what: str) -> Vector:
     try:
         with np.errstate(over="ignore"):  # too large for float32 becomes infinity, which is refused later
             return np.asarray(values, dtype=_FLOAT32)
@@ -158,18 +173,39 @@ class SparseVector:
         object.__setattr__(self, "values", numbers[order])
 
 
+NamedVectors: TypeAlias = Mapping[str, Vector | SparseVector]
+"""By name: a float32 array of shape (n,), or (m, n) where it is a multivector of m vectors, or a sparse vector."""
+
+
+def as_named_vectors(vectors: Mapping[str, Any]) -> NamedVectors:
+    """Each as it is kept; lists become arrays, and lists of lists multivectors. Raises InvalidRecord."""
+    return {name: _as_named_vector(name, given) for name, given in vectors.items()}
+
+
+def _as_named_vector(name: object, given: Any) -> Vector | SparseVector:
+    if not isinstance(name, str) or not name or not is_text(name):
+        raise InvalidRecord(f"a named vector's name must be a non-empty string, not {name!r}")
+    if isinstance(given, SparseVector):
+        return given
+    first = given[0] if isinstance(given, (list, tuple, np.ndarray)) and len(given) else None
+    nested = isinstance(first, (list, tuple, np.ndarray))
+    return as_rows(given, what=f"vector {name!r}") if nested else as_vector(given, what=f"vector {name!r}")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
     """What a tenant stores under an id.
 
-    `vector` is a float32 array of the topology's dimension, or None where the record has a sparse
-    vector only. Lists are accepted and converted. Raises InvalidRecord.
+    `vector` is a float32 array of the topology's dimension, or None where the record has none. `named_vectors` are
+    those that the placement does not name, where the cluster has such (Qdrant): they are kept and moved, and not
+    searched. Lists are accepted and converted. Raises InvalidRecord.
     """
 
     id: str
     vector: Vector | None = None
     metadata: Metadata = field(default_factory=lambda: EMPTY)
     sparse_vector: SparseVector | None = None
+    named_vectors: NamedVectors = field(default_factory=lambda: NO_VECTORS)
 
     def __init__(
         self,
@@ -177,11 +213,14 @@ class Record:
         vector: VectorLike | None = None,
         metadata: Metadata | None = None,
         sparse_vector: SparseVector | None = None,
+        named_vectors: Mapping[str, Any] | None = None,
     ) -> None:
+        named = as_named_vectors(named_vectors) if named_vectors else NO_VECTORS
         object.__setattr__(self, "id", check_id(id))
         object.__setattr__(self, "vector", None if vector is None else as_vector(vector))
         object.__setattr__(self, "metadata", EMPTY if metadata is None else check_metadata(metadata))
         object.__setattr__(self, "sparse_vector", sparse_vector)
+        object.__setattr__(self, "named_vectors", named)
 
     @classmethod
     def trusted(
@@ -190,6 +229,7 @@ class Record:
         vector: Vector | None,
         metadata: Metadata,
         sparse_vector: SparseVector | None = None,
+        named_vectors: NamedVectors = NO_VECTORS,
     ) -> Record:
         """A record as a cluster gave it back: not checked again."""
         record = cls.__new__(cls)
@@ -197,7 +237,12 @@ class Record:
         object.__setattr__(record, "vector", vector)
         object.__setattr__(record, "metadata", metadata)
         object.__setattr__(record, "sparse_vector", sparse_vector)
+        object.__setattr__(record, "named_vectors", named_vectors)
         return record
+
+    def with_vector(self, vector: Vector | None) -> Record:
+        """The same record with another vector, not checked again."""
+        return Record.trusted(self.id, vector, self.metadata, self.sparse_vector, self.named_vectors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,17 +295,35 @@ def check_dimension(vector: Vector | None, dimension: int, metric: Metric, *, wh
         raise InvalidRecord(f"{what}: a zero vector has no direction, and the metric is cosine")
 
 
-def same_vector(one: Vector | None, two: Vector | None, metric: Metric) -> bool:
-    """Equal within float32 tolerance; under cosine, equal in direction."""
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """How far apart two components of equal vectors may be, relative to the vector's norm: of each kind of vector."""
+
+    vector: float = FLOAT32_TOLERANCE
+    sparse: float = FLOAT32_TOLERANCE
+    named: Mapping[str, float] = field(default_factory=lambda: NO_VECTORS)
+
+    def of(self, name: str) -> float:
+        return self.named.get(name, FLOAT32_TOLERANCE)
+
+
+FLOAT32 = Precision()
+
+
+def same_vector(
+    one: Vector | None, two: Vector | None, metric: Metric, tolerance: float = FLOAT32_TOLERANCE
+) -> bool:
+    """Of one shape, and equal within the tolerance; under cosine, equal in direction."""
     if one is None or two is None:
         return one is two
-    if one.size != two.size:
+    if one.shape != two.shape:
         return False
     left, right = one.astype(np.float64), two.astype(np.float64)
-    norms = float(np.linalg.norm(left)), float(np.linalg.norm(right))
+    # Of a multivector, the longest of its vectors.
+    norms = float(np.linalg.norm(left, axis=-1).max()), float(np.linalg.norm(right, axis=-1).max())
     if metric is Metric.COSINE:
         left, right, norms = left / (norms[0] or 1.0), right / (norms[1] or 1.0), (1.0, 1.0)
-    return bool(np.abs(left - right).max() <= FLOAT32_TOLERANCE * max(*norms, 1e-30))
+    return bool(np.abs(left - right).max() <= tolerance * max(*norms, 1e-30))
 
 
 def same_metadata(one: Metadata, two: Metadata) -> bool:
@@ -280,12 +343,15 @@ def _same_value(one: Any, two: Any) -> bool:
     return bool(one == two)
 
 
-def difference(one: Record, two: Record, metric: Metric) -> str | None:
+def difference(one: Record, two: Record, metric: Metric, precision: Precision = FLOAT32) -> str | None:
     """What differs between two records of one id, in words; None when they are the same."""
-    if not same_vector(one.vector, two.vector, metric):
+    if not same_vector(one.vector, two.vector, metric, precision.vector):
         return "vector"
-    if not _same_sparse(one.sparse_vector, two.sparse_vector):
+    if not _same_sparse(one.sparse_vector, two.sparse_vector, precision.sparse):
         return "sparse vector"
+    for name in sorted({*one.named_vectors, *two.named_vectors}):
+        if not _same_named(one.named_vectors.get(name), two.named_vectors.get(name), precision.of(name)):
+            return f"vector {name!r}"
     if not same_metadata(one.metadata, two.metadata):
         keys = {*one.metadata, *two.metadata}
         missing = object()
@@ -298,7 +364,22 @@ def difference(one: Record, two: Record, metric: Metric) -> str | None:
     return None
 
 
-def _same_sparse(one: SparseVector | None, two: SparseVector | None) -> bool:
+def _same_sparse(one: SparseVector | None, two: SparseVector | None, tolerance: float) -> bool:
     if one is None or two is None:
         return one is two
-    return np.array_equal(one.indices, two.indices) and same_vector(one.values, two.values, Metric.DOT)
+    return np.array_equal(one.indices, two.indices) and same_vector(
+        one.values, two.values, Metric.DOT, tolerance
+    )
+
+
+def _same_named(
+    one: Vector | SparseVector | None, two: Vector | SparseVector | None, tolerance: float
+) -> bool:
+    """Whatever its metric is: both sides have the same, so both have made unit vectors of it, or neither."""
+    if isinstance(one, SparseVector) or isinstance(two, SparseVector):
+        return (
+            isinstance(one, SparseVector)
+            and isinstance(two, SparseVector)
+            and _same_sparse(one, two, tolerance)
+        )
+    return same_vector(one, two, Metric.DOT, tolerance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -23,6 +24,7 @@ from .running import Command, Run
 from .words import plural
 
 Verb = Callable[[str], Awaitable[Row]]
+_NOTES = 20  # that are shown
 
 MOVED: tuple[Column, ...] = (text("tenant"), phase_column(), number("seconds", form=".1f"))
 COPIED: tuple[Column, ...] = (
@@ -156,11 +158,17 @@ def plan(tenants: Sequence[str], *, everyone: bool, purge_target: bool, parallel
 
     async def command(run: Run, admin: Admin) -> None:
         async def one(tenant: str) -> Row:
-            problems = await admin.plan(tenant, purge_target=purge_target)
-            return {"tenant": tenant, "ready": not problems, "problems": problems}
+            plan = await admin.plan(tenant, purge_target=purge_target)
+            return {
+                "tenant": tenant,
+                "ready": not plan.problems,
+                "problems": plan.problems,
+                "notes": plan.notes,
+            }
 
         chosen = await _chosen(admin, "plan", tenants, everyone=everyone)
         await _several(run, chosen, one, PLANNED, parallel)
+        _note_once(run)
         if not all(row["ready"] for row in run.document["results"]):
             run.exits.append(Exit.FAILED)
 
@@ -299,6 +307,15 @@ def _tell_differences(run: Run, row: Row) -> None:
 
 def _alarming(count: int) -> Text:
     return Text(f"{count:,}", style="bold red" if count else "")
+
+
+def _note_once(run: Run) -> None:
+    """What the moves do that one may want to know: most of it is the same for all tenants."""
+    notes = Counter(note for row in run.document["results"] for note in row["notes"])
+    for note, tenants in notes.most_common(_NOTES):
+        run.screen.note(f"{note} ({plural(tenants, 'tenant')})")
+    if len(notes) > _NOTES:
+        run.screen.note(f"and {len(notes) - _NOTES} more: see `--json`")
 
 
 def _plan(problems: Sequence[str]) -> Text:

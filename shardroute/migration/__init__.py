@@ -4,7 +4,7 @@ from .finish import Finisher
 from .fleet import each
 from .migrator import Migrator, Options, Outcome
 from .observer import Observer, Silent, Stage
-from .preflight import mismatches, session_problems
+from .preflight import Plan, mismatches, session_problems
 from .verifier import Verification
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Observer",
     "Options",
     "Outcome",
+    "Plan",
     "Silent",
     "Stage",
     "Verification",

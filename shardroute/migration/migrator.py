@@ -37,7 +37,7 @@ from .debt import Payer
 from .gatekeeper import Traffic, canary, pass_gates, set_canary, watch
 from .observer import Observer, Silent
 from .patience import Hit, Lock, Patience
-from .preflight import problems
+from .preflight import Plan, end, examined
 from .purge import empty
 from .repair import catch_up, settle_suspects, verify_and_repair
 from .spans import stage_span
@@ -162,15 +162,15 @@ class Migrator:
                     return await Verifier(work, standing).verify()
                 return await verify_and_repair(work, standing, accept_loss=accept_loss)
 
-    async def plan(self, tenant: str, *, purge_target: bool = False) -> list[str]:
-        """What stands against moving the tenant now. Changes nothing."""
+    async def plan(self, tenant: str, *, purge_target: bool = False) -> Plan:
+        """What stands against moving the tenant now, and what it would do. Changes nothing."""
         work = self._work(tenant, fence=0, lock=_NeverLocked())
         standing = await work.standing()
         check_verb("migrate", tenant, standing.phase)
         if not EFFECTS[standing.phase].settled:
-            return []
+            return Plan()
         source, target = work.pair(standing)
-        return await problems(work, source, target, purge_target=purge_target, empty=False)
+        return await examined(work, source, target, purge_target=purge_target, empty=False)
 
     async def purge(self, tenant: str) -> int:
         """Deletes the tenant's records on the cluster that it is not on; how many there were."""
@@ -312,11 +312,11 @@ class _Journey:
     async def _before_dual(self, standing: Standing) -> None:
         work, options = self._work, self._options
         source, target = work.pair(standing)
-        found = await problems(work, source, target, purge_target=options.purge_target, empty=options.empty)
-        if found:
-            raise PreflightFailed(work.tenant, found)
-        store, place = target.store, target.place
-        await work.patience.write(store.name, lambda: store.prepare(place))
+        plan = await examined(work, source, target, purge_target=options.purge_target, empty=options.empty)
+        if plan.problems:
+            raise PreflightFailed(work.tenant, plan.problems)
+        store, place, like = target.store, target.place, await end(work, source)
+        await work.patience.write(store.name, lambda: store.prepare(place, like))
         work.step("target prepared")
         if options.purge_target:
             await empty(work, target)

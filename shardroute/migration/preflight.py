@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from ..control import PROTOCOL, ControlPlane
 from ..errors import ShardrouteError
-from ..ports import Description
 from ..routing import Target
+from ..schema import Description, End, Verdict, compare, unfit
 from ..topology import Place
 from .observer import Stage
 from .work import Work
@@ -13,22 +15,41 @@ from .work import Work
 _NAMED = 10  # records that are named in a list of problems
 
 
-async def problems(
-    work: Work, source: Target, target: Target, *, purge_target: bool, empty: bool
-) -> list[str]:
-    """Why the tenant cannot be moved from `source` to `target` yet; an empty list if it can."""
+@dataclass(slots=True)
+class Plan:
+    """What stands against a move, and what the move does that one may want to know."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+async def examined(work: Work, source: Target, target: Target, *, purge_target: bool, empty: bool) -> Plan:
+    """The plan of moving the tenant from `source` to `target` now."""
     found = [
         *await session_problems(work.plane),
         *await _unreachable(work, source),
         *await _unreachable(work, target),
     ]
     if found:
-        return found
-    found += await _mismatch(work, source)
-    found += await _mismatch(work, target)
+        return Plan(found)
+    old, new = await end(work, source), await end(work, target)
+    differences = compare(old, new)
+    notes = [f"{one.verdict}: {one.text}" for one in differences if one.verdict is not Verdict.REFUSED]
+    found += [problem for side in (old, new) for problem in _mismatch(side)]
     found += _disagreement(source, target)
+    found += [one.text for one in differences if one.verdict is Verdict.REFUSED]
     found += [problem for side in (source, target) for problem in await _mute(work, side)]
-    if not found and not empty:
+    return Plan(
+        found or await _by_records(work, source, target, purge_target=purge_target, empty=empty), notes
+    )
+
+
+async def _by_records(
+    work: Work, source: Target, target: Target, *, purge_target: bool, empty: bool
+) -> list[str]:
+    """What the records say, once the collections fit."""
+    found: list[str] = []
+    if not empty:
         found += await _nothing_to_move(work, source)
     if not found and not purge_target:
         found += await _leftovers(work, target)
@@ -52,15 +73,22 @@ async def _unreachable(work: Work, target: Target) -> list[str]:
     return []
 
 
-async def _mismatch(work: Work, target: Target) -> list[str]:
-    """One that is not there yet is made when the tenant moves."""
+async def end(work: Work, target: Target) -> End:
+    """One side of the tenant, as it is now."""
     place, store = target.place, target.store
     found = await work.patience.read(store.name, lambda: store.describe(place))
-    return [] if found is None else mismatches(place, found)
+    return End(place, store.system, found, store.can_hold_named_vectors, target.encoder is not None)
+
+
+def _mismatch(side: End) -> list[str]:
+    """One that is not there yet is made when the tenant moves."""
+    return [] if side.found is None else mismatches(side.place, side.found)
 
 
 def mismatches(place: Place, found: Description) -> list[str]:
     """A collection against the configuration."""
+    if found.schema is not None:
+        return unfit(place, found.schema)
     name, wrong = f"collection {place.collection!r} of cluster {place.cluster!r}", []
     if found.dimension not in (None, place.dimension):
         wrong.append(f"{name} has {found.dimension} dimensions, the configuration says {place.dimension}")

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ..ports import Page
-from ..records import Metric, Record, difference
+from ..records import Metric, Precision, Record, difference
 from ..routing import Target
+from ..schema import precision
 from ..shardmap import Standing
 from ..topology import Place
 from .loss import Loss
 from .observer import Stage
 from .patience import in_order
+from .preflight import end
 from .spans import batch_span
 from .work import Work
 
@@ -56,10 +58,12 @@ class Verifier:
     def __init__(self, work: Work, standing: Standing) -> None:
         self._work = work
         self._primary, self._secondary = work.pair(standing)
+        self._precision: Precision | None = None
 
     async def verify(self) -> Verification:
         """Compares everything. Raises ClusterUnavailable, ClusterRejected, LockLost."""
         work = self._work
+        await self._learn_precision()
         await work.fresh(self._primary, self._secondary)
         total = await work.patience.read(
             self._primary.store.name, lambda: self._primary.store.estimate(self._primary.place)
@@ -84,6 +88,7 @@ class Verifier:
 
     async def look_again(self, suspects: Iterable[str], result: Verification) -> Verification:
         """Counts those that still differ while nobody writes them; the rest are unsettled after a few looks."""
+        await self._learn_precision()
         waiting = sorted(set(suspects))
         lag = self._primary.store.lag or self._secondary.store.lag
         for look in range(_LOOKS_OF_LAG if lag else _LOOKS):
@@ -97,6 +102,12 @@ class Verifier:
             waiting = unclear
         result.unsettled += len(waiting)
         return result
+
+    async def _learn_precision(self) -> None:
+        """What both sides keep of a number is the collections' to say."""
+        if self._precision is None:
+            ours, theirs = [await end(self._work, side) for side in (self._primary, self._secondary)]
+            self._precision = precision(ours, theirs)
 
     async def _look(self, ids: list[str], result: Verification) -> list[str]:
         """One look at some ids; those that somebody touched meanwhile, so that nothing can be said of them."""
@@ -156,14 +167,17 @@ class Verifier:
         return found
 
     def _compare(self, ours: Record | None, theirs: Record | None) -> str | None:
+        assert self._precision is not None, "learnt before anything is compared"
         if ours is None or theirs is None:
             return None if ours is theirs else f"missing on the {self._absent_side(ours)} side"
         if self._secondary.encoder is not None:
             return own_vector_misfit(theirs, self._secondary.place) or difference(
-                without_vector(ours), without_vector(theirs), Metric.DOT
+                ours.with_vector(None), theirs.with_vector(None), Metric.DOT, self._precision
             )
         metrics = {self._primary.place.metric, self._secondary.place.metric}
-        return difference(ours, theirs, min(metrics))  # cosine, the more forgiving, comes first
+        return difference(
+            ours, theirs, min(metrics), self._precision
+        )  # cosine, the more forgiving, comes first
 
     def _absent_side(self, ours: Record | None) -> str:
         return (self._primary if ours is None else self._secondary).side.value
@@ -176,7 +190,3 @@ def own_vector_misfit(record: Record, place: Place) -> str | None:
     if record.vector.size != place.dimension:
         return f"vector: {record.vector.size} dimensions instead of {place.dimension}"
     return None if record.vector.any() else "vector: all of it is zero"
-
-
-def without_vector(record: Record) -> Record:
-    return Record.trusted(record.id, None, record.metadata, record.sparse_vector)

@@ -12,8 +12,9 @@ import numpy as np
 
 from ..encoding import Encoder, source_misfit, source_text
 from ..filters import Filter
-from ..ports import Change, Cursor, Description, Limits, Page, Store
+from ..ports import Change, Cursor, Limits, Page, Store
 from ..records import EMPTY, Match, Metadata, Query, Record, Vector, check_dimension
+from ..schema import Description, End
 from ..topology import Place, Placement
 
 
@@ -47,14 +48,16 @@ class EncodedStore:
     def can_insert_only(self) -> bool:
         return self.inner.can_insert_only
 
+    @property
+    def can_hold_named_vectors(self) -> bool:
+        return self.inner.can_hold_named_vectors
+
     def misfit(self, place: Place, record: Record) -> str | None:
         reason = source_misfit(record.metadata, self._encoder.source_field)
         if reason is not None:
             return reason
         some = np.ones(place.dimension, dtype=np.float32)  # in place of the vector that it will have
-        return self.inner.misfit(
-            place, Record.trusted(record.id, some, record.metadata, record.sparse_vector)
-        )
+        return self.inner.misfit(place, record.with_vector(some))
 
     def filter_misfit(self, condition: Filter) -> str | None:
         return self.inner.filter_misfit(condition)
@@ -63,10 +66,7 @@ class EncodedStore:
 
     async def upsert(self, place: Place, records: Sequence[Record], *, insert_only: bool = False) -> None:
         vectors = await self._vectors(place, [(record.id, record.metadata) for record in records])
-        encoded = [
-            Record.trusted(record.id, vector, record.metadata, record.sparse_vector)
-            for record, vector in zip(records, vectors, strict=True)
-        ]
+        encoded = [record.with_vector(vector) for record, vector in zip(records, vectors, strict=True)]
         await self.inner.upsert(place, encoded, insert_only=insert_only)
 
     async def update(self, place: Place, changes: Sequence[Change]) -> None:
@@ -130,8 +130,8 @@ class EncodedStore:
     async def describe(self, place: Place) -> Description | None:
         return await self.inner.describe(place)
 
-    async def prepare(self, place: Place) -> None:
-        await self.inner.prepare(place)
+    async def prepare(self, place: Place, like: End | None = None) -> None:
+        await self.inner.prepare(place, like)
 
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         return self.inner.tenants(placement, collections)

@@ -15,8 +15,9 @@ from typing import Any
 
 from ..errors import ClusterRejected
 from ..filters import Filter, matches
-from ..ports import Change, Cursor, Description, Limits, Page
+from ..ports import Change, Cursor, Limits, Page
 from ..records import EMPTY, Match, Metadata, Metric, Query, Record, Vector, as_vector
+from ..schema import Description, End
 from ..topology import Place, Placement, TenancyKind
 from .memory_table import Table
 
@@ -40,6 +41,7 @@ class MemoryStore:
     limits = Limits()
     lag = 0.0
     can_insert_only = True
+    can_hold_named_vectors = True
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class MemoryStore:
         for record in records:
             if not (insert_only and record.id in table.held):
                 table.put(record.id, record.vector, dict(record.metadata), record.sparse_vector)
+                table.name(record.id, record.named_vectors)
 
     async def update(self, place: Place, changes: Sequence[Change]) -> None:
         table = self._table(place)
@@ -163,7 +166,7 @@ class MemoryStore:
         sparse = any(sparse is not None for table in tables for _, sparse in table.held.values())
         return Description(dimension, self._metric, sparse)
 
-    async def prepare(self, place: Place) -> None:
+    async def prepare(self, place: Place, like: End | None = None) -> None:
         """Nothing to make: a collection is there when it has a record."""
 
     async def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:

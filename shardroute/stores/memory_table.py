@@ -11,14 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..filters import Filter, matches
-from ..records import Metric, Record, SparseVector, Vector
+from ..records import NO_VECTORS, Metric, NamedVectors, Record, SparseVector, Vector
 
 
 class Table:
-    """The records of one tenant in one collection: metadata and sparse vectors by id, and the dense rows."""
+    """The records of one tenant in one collection: metadata and sparse vectors by id, and the dense rows.
+
+    `named`: of those records that have such.
+    """
 
     def __init__(self) -> None:
         self.held: dict[str, tuple[dict[str, Any], SparseVector | None]] = {}
+        self.named: dict[str, NamedVectors] = {}
         self.order: list[str] = []
         self.vectors = Rows()
 
@@ -33,7 +37,15 @@ class Table:
         else:
             self.vectors.put(record_id, vector)
 
+    def name(self, record_id: str, vectors: NamedVectors) -> None:
+        """These are the record's named vectors, and no others."""
+        if vectors:
+            self.named[record_id] = vectors
+        else:
+            self.named.pop(record_id, None)
+
     def drop(self, record_id: str) -> None:
+        self.named.pop(record_id, None)
         if self.held.pop(record_id, None) is not None:
             del self.order[bisect_left(self.order, record_id)]
             self.vectors.drop(record_id)
@@ -42,7 +54,8 @@ class Table:
         metadata, sparse = self.held[record_id]
         if not vectors:
             return Record.trusted(record_id, None, dict(metadata))
-        return Record.trusted(record_id, self.vectors.get(record_id), dict(metadata), sparse)
+        named = self.named.get(record_id, NO_VECTORS)
+        return Record.trusted(record_id, self.vectors.get(record_id), dict(metadata), sparse, named)
 
     def select(self, condition: Filter | None) -> NDArray[np.intp] | None:
         """The rows that match; None for all of them."""

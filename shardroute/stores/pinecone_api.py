@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from pinecone.models.indexes.index import IndexModel
 
-from ..ports import Change, Description
+from ..ports import Change
 from ..records import Match, Metric, Query, Record
+from ..schema import Description
 from ..topology import Place
 from .pinecone_batches import Sized
 

@@ -9,8 +9,9 @@ import orjson
 from pinecone.models.indexes.index import IndexModel
 from pinecone.models.indexes.schema import DenseVectorField, SparseVectorField
 
-from ..ports import Change, Description
+from ..ports import Change
 from ..records import EMPTY, Match, Metadata, Query, Record, SparseVector, Vector, as_vector
+from ..schema import Description
 from ..topology import Place
 from .pinecone_batches import Sized
 from .pinecone_records import (

@@ -13,8 +13,9 @@ from pinecone.models.documents.score_by import DenseVectorQuery, SparseVectorQue
 from pinecone.models.indexes.index import IndexModel
 
 from ..errors import ClusterRejected
-from ..ports import Change, Description
+from ..ports import Change
 from ..records import Match, Metric, Query, Record
+from ..schema import Description, End
 from ..topology import Place
 from . import pinecone_document_records as documents
 from .pinecone_batches import PAGE, Sized, by_bytes, in_pages
@@ -178,9 +179,9 @@ class PineconeDocumentsStore(PineconeStore):
         )
         return response.response_info.lsn_reconciled if response.response_info else None
 
-    async def prepare(self, place: Place) -> None:
+    async def prepare(self, place: Place, like: End | None = None) -> None:
         _vector_name(self.name, place)
-        await super().prepare(place)
+        await super().prepare(place, like)
 
     def _described(self, place: Place, model: IndexModel) -> Description:
         return documents.described(place, model)

@@ -16,8 +16,9 @@ from ..errors import (
     TenantBreach,
 )
 from ..filters import Filter
-from ..ports import Change, Cursor, Description, Limits, Page
+from ..ports import Change, Cursor, Limits, Page
 from ..records import Match, Query, Record
+from ..schema import Description, End
 from ..topology import Place, Placement, TenancyKind
 from .pinecone_api import PineconeApi, Wire
 from .pinecone_batches import PAGE, by_bytes, halves, in_pages, one_for_each
@@ -40,6 +41,7 @@ class PineconeStore(PineconeApi):
 
     system = "pinecone"
     can_insert_only = False
+    can_hold_named_vectors = False
     limits = Limits(upsert_bytes=2_000_000, scan_records=1000, best_upsert_records=100)
 
     def __init__(
@@ -231,7 +233,7 @@ class PineconeStore(PineconeApi):
         metric = METRICS.get(stats.metric or "")
         return Description(stats.dimension, metric, self._may_be_sparse(place, metric))
 
-    async def prepare(self, place: Place) -> None:
+    async def prepare(self, place: Place, like: End | None = None) -> None:
         """Makes nothing: an index is its owner's to make and to pay for. Raises ClusterRejected if it is missing.
 
         Namespaces come into being with their first record.

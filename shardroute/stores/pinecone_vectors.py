@@ -10,8 +10,9 @@ from pinecone.models.indexes.index import IndexModel
 from pinecone.models.vectors.responses import FetchResponse
 
 from ..errors import ClusterRejected
-from ..ports import Change, Description
+from ..ports import Change
 from ..records import EMPTY, Match, Metric, Query, Record, as_vector
+from ..schema import Description
 from ..topology import Place
 from .pinecone_batches import Sized, by_url, in_pages
 from .pinecone_errors import all_read, all_written

@@ -22,14 +22,16 @@ from qdrant_client import AsyncQdrantClient, models
 from ..errors import ClusterRejected, InvalidFilter, InvalidInput, InvalidRecord
 from ..filters import Filter
 from ..permits import still_permitted
-from ..ports import Change, Cursor, Description, Limits, Page
+from ..ports import Change, Cursor, Limits, Page
 from ..records import Match, Query, Record
+from ..schema import Description, End
 from ..topology import IdScheme, Place, Placement, TenancyKind
 from . import qdrant_points as points
 from .last_byte import keep_back
 from .qdrant_errors import About, QdrantRejected
 from .qdrant_filters import json_key, tenant_field, translate, within
 from .qdrant_requests import Requests
+from .qdrant_schema import missing_indexes, to_description
 from .qdrant_tenants import by_collection, by_field
 
 _T = TypeVar("_T")
@@ -56,6 +58,7 @@ class QdrantStore:
 
     system = "qdrant"
     lag = 0.0
+    can_hold_named_vectors = True
     limits = Limits(upsert_bytes=16_000_000, scan_records=512, best_upsert_records=64)
 
     def __init__(
@@ -288,21 +291,27 @@ class QdrantStore:
 
     async def describe(self, place: Place) -> Description | None:
         await self._learn_version()
-        info = await self._requests.info(place.collection)
-        return None if info is None else points.to_description(place, info)
+        told = await self._requests.collection(place.collection)
+        return None if told is None else to_description(place, told)
 
-    async def prepare(self, place: Place) -> None:
-        """Makes the collection, the tenant's shard key, and the index on the field that names the tenant."""
+    async def prepare(self, place: Place, like: End | None = None) -> None:
+        """Makes the collection, the tenant's shard key, the index on its field, and the indexes that `like` has."""
         await self._learn_version()
-        info = await self._requests.info(place.collection)
-        if info is None:
-            await self._requests.make_collection(place)
+        if like is not None and (like.schema is None or like.schema.system != self.system):
+            like = None
+        told = await self._requests.collection(place.collection)
+        if told is None:
+            await self._requests.make_collection(place, like)
         if place.tenancy.kind is TenancyKind.SHARD_KEY:
             # Before the index: older servers refuse one while there is no shard.
             await self._requests.make_shard_key(place)
+        if self._local:  # has no indexes
+            return
         field = tenant_field(place.tenancy)
-        if field and not self._local and (info is None or json_key(field) not in info.payload_schema):
+        if field and (told is None or json_key(field) not in told["payload_schema"]):
             await self._requests.make_tenant_index(place, field)
+        for name, schema in (missing_indexes(like, told) if like is not None else {}).items():
+            await self._requests.make_index(place, name, schema)
 
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         field = tenant_field(placement.tenancy)

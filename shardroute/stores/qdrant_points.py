@@ -11,13 +11,14 @@ from qdrant_client import models
 
 from ..errors import ClusterRejected, InvalidRecord, TenantBreach
 from ..hashing import point_uuid
-from ..ports import Change, Description
+from ..ports import Change
 from ..records import (
     EMPTY,
+    NO_VECTORS,
     RESERVED_PREFIX,
     Match,
     Metadata,
-    Metric,
+    NamedVectors,
     Record,
     SparseVector,
     Vector,
@@ -46,13 +47,6 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
 _LARGEST_ID = (1 << 64) - 1
 _INT64 = range(-(1 << 63), 1 << 63)
-
-DISTANCES = {
-    Metric.COSINE: models.Distance.COSINE,
-    Metric.DOT: models.Distance.DOT,
-    Metric.EUCLIDEAN: models.Distance.EUCLID,
-}
-_METRICS = {distance: metric for metric, distance in DISTANCES.items()}
 
 
 def native_id(record_id: str) -> PointId | None:
@@ -83,6 +77,11 @@ def misfit(place: Place, record: Record) -> str | None:
         )
     if record.sparse_vector is not None and not place.sparse_name:
         return "it has a sparse vector, and the placement names none (sparse_name)"
+    if (
+        taken := {name for name in (place.vector_name, place.sparse_name) if name}
+        & record.named_vectors.keys()
+    ):
+        return f"its named vector {min(taken)!r} is the one that the placement names: give it as the record's own"
     return metadata_misfit(place, record.metadata)
 
 
@@ -112,15 +111,19 @@ def to_point(place: Place, record: Record) -> Point:
     assert held is not None, "misfit looked"
     return {
         "id": held,
-        "vector": _to_vectors(place, record.vector, record.sparse_vector),
+        "vector": _to_vectors(place, record.vector, record.sparse_vector, record.named_vectors),
         "payload": payload,
     }
 
 
-def _to_vectors(place: Place, dense: Vector | None, sparse: SparseVector | None) -> Vectors:
-    if dense is not None and sparse is None and not place.vector_name:
+def _to_vectors(
+    place: Place, dense: Vector | None, sparse: SparseVector | None, others: NamedVectors = NO_VECTORS
+) -> Vectors:
+    if dense is not None and sparse is None and not others and not place.vector_name:
         return dense
-    named: dict[str, Vector | SparseVector] = {} if dense is None else {place.vector_name: dense}
+    named = dict(others)
+    if dense is not None:
+        named[place.vector_name] = dense
     if sparse is not None:
         named[place.sparse_name] = sparse
     return named
@@ -181,11 +184,9 @@ def to_sparse(sparse: SparseVector) -> models.SparseVector:
     return models.SparseVector.model_construct(indices=sparse.indices.tolist(), values=sparse.values.tolist())
 
 
-def wanted_vectors(place: Place, wanted: bool) -> bool | list[str]:
-    """For `with_vectors`: the place's own by name; the unnamed one can be had with all of them only."""
-    if not wanted or not place.vector_name:
-        return wanted
-    return [name for name in (place.vector_name, place.sparse_name) if name]
+def searched_vector(place: Place, wanted: bool) -> bool | list[str]:
+    """For `with_vectors` of a match: the place's dense one; an unnamed one can be had with all of them only."""
+    return [place.vector_name] if wanted and place.vector_name else wanted
 
 
 def wanted_payload(place: Place, metadata: bool) -> bool | list[str]:
@@ -209,15 +210,14 @@ def to_record(place: Place, point: models.Record) -> Record:
     """The record of a point, whose payload is taken apart. Raises ClusterRejected on a foreign point."""
     payload = point.payload or {}
     record_id = _record_id(place, point.id, payload)
-    dense, sparse = _split(place, point.vector)
-    return Record.trusted(record_id, dense, payload, sparse)
+    return Record.trusted(record_id, *_split(place, point.vector, payload))
 
 
 def to_match(place: Place, point: models.ScoredPoint, *, metadata: bool, vector: bool) -> Match:
     """The match of a scored point, whose payload is taken apart."""
     payload = point.payload or {}
     record_id = _record_id(place, point.id, payload)
-    dense = _split(place, point.vector)[0] if vector else None
+    dense = _split(place, point.vector, payload)[0] if vector else None
     return Match(record_id, point.score, payload if metadata else EMPTY, dense)
 
 
@@ -243,43 +243,36 @@ def _record_id(place: Place, held: object, payload: dict[str, Any]) -> str:
     return own
 
 
-def _split(place: Place, vectors: object) -> tuple[Vector | None, SparseVector | None]:
-    if isinstance(vectors, list):
-        return np.asarray(vectors, dtype=np.float32), None
-    if not isinstance(vectors, dict):
-        return None, None
-    dense, sparse = vectors.get(place.vector_name), vectors.get(place.sparse_name)
-    return (
-        np.asarray(dense, dtype=np.float32) if isinstance(dense, list) else None,
-        SparseVector(sparse.indices, sparse.values)
-        if isinstance(sparse, models.SparseVector) and sparse.indices
-        else None,
+def _split(
+    place: Place, vectors: object, payload: Metadata
+) -> tuple[Vector | None, Metadata, SparseVector | None, NamedVectors]:
+    """The parts of a record, in the order of its fields. Raises ClusterRejected on what is no vector known here."""
+    given = vectors if isinstance(vectors, Mapping) else {} if vectors is None else {"": vectors}
+    found = {name: _to_vector(place, name, vector) for name, vector in given.items()}
+    named = {name: vector for name, vector in found.items() if vector is not None}
+    dense = named.pop(place.vector_name, None)
+    sparse = named.pop(place.sparse_name, None) if place.sparse_name else None
+    if isinstance(dense, SparseVector) or (dense is not None and dense.ndim != 1):
+        raise ClusterRejected(
+            place.cluster, _WRONG_KIND.format(place.collection, place.vector_name, "vector_name")
+        )
+    if not (sparse is None or isinstance(sparse, SparseVector)):
+        raise ClusterRejected(
+            place.cluster, _WRONG_KIND.format(place.collection, place.sparse_name, "sparse_name")
+        )
+    return dense, payload, sparse, named or NO_VECTORS
+
+
+_WRONG_KIND = "collection {!r}: vector {!r} is not of the kind that {} says"
+
+
+def _to_vector(place: Place, name: str, vector: object) -> Vector | SparseVector | None:
+    """None for a sparse vector without numbers, which is as good as none."""
+    if isinstance(vector, list):  # a multivector: a list of them
+        return np.asarray(vector, dtype=np.float32)
+    if isinstance(vector, models.SparseVector):
+        return SparseVector(vector.indices, vector.values) if vector.indices else None
+    raise ClusterRejected(
+        place.cluster,
+        f"collection {place.collection!r}: vector {name!r} is a {type(vector).__name__}, which is not known here",
     )
-
-
-def to_description(place: Place, info: models.CollectionInfo) -> Description:
-    """What the collection offers under the place's names."""
-    params = info.config.params
-    vectors = params.vectors
-    if isinstance(vectors, Mapping):
-        vectors = vectors.get(place.vector_name)
-    elif place.vector_name:
-        vectors = None
-    sparse = bool(place.sparse_name) and place.sparse_name in (params.sparse_vectors or {})
-    if vectors is None:
-        return Description(None, None, sparse)
-    return Description(vectors.size, _METRICS.get(vectors.distance), sparse)
-
-
-def new_collection(place: Place) -> dict[str, Any]:
-    """Arguments of `create_collection` for a place."""
-    dense = models.VectorParams(size=place.dimension, distance=DISTANCES[place.metric])
-    settings: dict[str, Any] = {"vectors_config": {place.vector_name: dense} if place.vector_name else dense}
-    if place.sparse_name:
-        settings["sparse_vectors_config"] = {place.sparse_name: models.SparseVectorParams()}
-    if place.tenancy.kind is TenancyKind.PAYLOAD:
-        # A graph for each tenant and none over all: what Qdrant recommends where every query names its tenant.
-        settings["hnsw_config"] = models.HnswConfigDiff(payload_m=16, m=0)
-    if place.tenancy.kind is TenancyKind.SHARD_KEY:
-        settings["sharding_method"] = models.ShardingMethod.CUSTOM
-    return settings

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, cast
 
 from qdrant_client import AsyncQdrantClient, models
 
 from ..records import Query
+from ..schema import End
 from ..topology import Place
 from ..truncation import quoted
 from .qdrant_errors import About, QdrantRejected, request
@@ -17,13 +18,13 @@ from .qdrant_json import exact, read_body, upsert_body
 from .qdrant_points import (
     Point,
     PointId,
-    new_collection,
+    searched_vector,
     shard_key,
     to_sparse,
     to_struct,
     wanted_payload,
-    wanted_vectors,
 )
+from .qdrant_schema import new_collection
 
 _NUMBER = re.compile(r"\d{1,9}")
 
@@ -100,7 +101,7 @@ class Requests:
 
     async def query(self, place: Place, query: Query, own: models.Filter | None) -> list[models.ScoredPoint]:
         payload = wanted_payload(place, query.include_metadata)
-        vectors = wanted_vectors(place, query.include_vector)
+        vectors = searched_vector(place, query.include_vector)
         async with request(self._cluster, self._timeout):
             if self._rest:
                 body = read_body(
@@ -138,7 +139,7 @@ class Requests:
                 place.collection,
                 list(ids),
                 with_payload=payload,
-                with_vectors=wanted_vectors(place, vectors),
+                with_vectors=vectors,
                 consistency=self._consistency,
                 shard_key_selector=shard_key(place),
             )
@@ -146,7 +147,6 @@ class Requests:
     async def scroll(
         self, place: Place, own: models.Filter | None, offset: PointId | None, limit: int, *, vectors: bool
     ) -> tuple[list[models.Record], object]:
-        wanted = wanted_vectors(place, vectors)
         async with request(self._cluster, self._timeout):
             if self._rest:
                 body = read_body(
@@ -154,7 +154,7 @@ class Requests:
                     limit=limit,
                     offset=offset,
                     with_payload=True,
-                    with_vector=wanted,
+                    with_vector=vectors,
                     shard_key=shard_key(place),
                 )
                 answer = await self._client.http.points_api.scroll_points(
@@ -169,7 +169,7 @@ class Requests:
                 limit=limit,
                 offset=offset,
                 with_payload=True,
-                with_vectors=wanted,
+                with_vectors=vectors,
                 consistency=self._consistency,
                 shard_key_selector=shard_key(place),
             )
@@ -189,31 +189,43 @@ class Requests:
             )
         return told.count
 
-    async def info(self, collection: str) -> models.CollectionInfo | None:
-        """None if there is no such collection."""
+    async def collection(self, name: str) -> Mapping[str, Any] | None:
+        """All that Qdrant says of it, as JSON; None if there is no such collection.
+
+        Over REST with what qdrant-client does not know. Over gRPC that cannot be seen.
+        """
         try:
             async with request(self._cluster, self._timeout):
-                return await self._client.get_collection(collection)
+                if not self._rest:
+                    told = await self._client.get_collection(name)
+                    return told.model_dump(mode="json", exclude_none=True)
+                answer: Any = await self._client.http.client.request(
+                    type_=dict[str, Any],
+                    method="GET",
+                    url="/collections/{collection_name}",
+                    path_params={"collection_name": name},
+                )
+                return cast("Mapping[str, Any]", answer["result"])
         except QdrantRejected as error:
             if error.about is not About.NO_COLLECTION:
                 raise
             return None
 
-    async def make_collection(self, place: Place) -> None:
-        await self._make(self._client.create_collection(place.collection, **new_collection(place)))
+    async def make_collection(self, place: Place, like: End | None) -> None:
+        await self._make(self._client.create_collection(place.collection, **new_collection(place, like)))
 
     async def make_shard_key(self, place: Place) -> None:
         await self._make(self._client.create_shard_key(place.collection, place.tenant))
 
     async def make_tenant_index(self, place: Place, field: str) -> None:
         schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
-        await self._make(
-            self._client.create_payload_index(place.collection, json_key(field), schema, wait=True)
-        )
+        await self.make_index(place, json_key(field), schema)
+
+    async def make_index(self, place: Place, field: str, schema: models.PayloadFieldSchema) -> None:
+        await self._make(self._client.create_payload_index(place.collection, field, schema, wait=True))
 
     async def make_mark_index(self, place: Place) -> None:
-        schema = models.PayloadSchemaType.KEYWORD
-        await self._make(self._client.create_payload_index(place.collection, MARK_KEY, schema, wait=True))
+        await self.make_index(place, MARK_KEY, models.PayloadSchemaType.KEYWORD)
 
     async def _make(self, creation: Awaitable[object]) -> None:
         """What somebody else has made in the meantime is made."""

@@ -251,7 +251,7 @@ async def test_a_model_of_another_dimension_is_found_before_anything_is_moved(
     async with World.made(redis_server.url, namespace, topologies=sides) as world, world.admin() as admin:
         async with world.router() as router:
             await fill(router, 3)
-        (problem,) = await admin.plan("acme")
+        (problem,) = (await admin.plan("acme")).problems
         assert f"misshapen': answered numbers of shape (1, {LARGE + 1}); (1, {LARGE})" in problem
         with pytest.raises(PreflightFailed, match="misshapen"):
             await admin.move("migrate", "acme")

@@ -14,8 +14,9 @@ from shardroute.clusters import connect
 from shardroute.config import ClusterConfig
 from shardroute.errors import ClusterRejected, ConfigError, InvalidFilter, InvalidInput, InvalidRecord
 from shardroute.filters import parse
-from shardroute.ports import Change, Description
+from shardroute.ports import Change
 from shardroute.records import Metric, Query, Record, difference
+from shardroute.schema import Description
 from shardroute.stores.pinecone_documents import PineconeDocumentsStore
 from shardroute.stores.pinecone_scan import scan_ids
 from shardroute.stores.pinecone_store import PineconeStore

@@ -31,7 +31,7 @@ from shardroute.filters import parse
 from shardroute.hashing import point_uuid
 from shardroute.ports import Change
 from shardroute.records import Metric, Query, Record, same_vector
-from shardroute.stores import qdrant_points, qdrant_tenants
+from shardroute.stores import qdrant_points, qdrant_schema, qdrant_tenants
 from shardroute.stores.qdrant import QdrantStore
 from shardroute.stores.qdrant_errors import About, QdrantRejected, translated
 from shardroute.stores.qdrant_filters import json_key, translate, within
@@ -214,10 +214,10 @@ def test_a_point_goes_over_grpc_unchanged(names: tuple[str, str]) -> None:
 
 
 def test_tenants_by_payload_get_a_graph_each_and_none_over_all() -> None:
-    made = qdrant_points.new_collection(place())
+    made = qdrant_schema.new_collection(place())
     assert made["hnsw_config"] == models.HnswConfigDiff(payload_m=16, m=0)
-    assert "hnsw_config" not in qdrant_points.new_collection(place(tenancy="collection"))
-    assert qdrant_points.new_collection(place(tenancy="shard_key"))["sharding_method"] == "custom"
+    assert "hnsw_config" not in qdrant_schema.new_collection(place(tenancy="collection"))
+    assert qdrant_schema.new_collection(place(tenancy="shard_key"))["sharding_method"] == "custom"
 
 
 async def test_a_missing_collection_is_an_error_unless_it_would_be_the_tenants_own(

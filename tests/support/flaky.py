@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from shardroute.errors import ClusterUnavailable
 from shardroute.filters import Filter
-from shardroute.ports import Change, Cursor, Description, Limits, Page, Store
+from shardroute.ports import Change, Cursor, Limits, Page, Store
 from shardroute.records import Match, Query, Record
+from shardroute.schema import Description, End
 from shardroute.topology import Place, Placement
 
 _Answer = TypeVar("_Answer")
@@ -58,6 +59,10 @@ class FlakyStore:
     @property
     def lag(self) -> float:
         return self.inner.lag
+
+    @property
+    def can_hold_named_vectors(self) -> bool:
+        return self.inner.can_hold_named_vectors
 
     @property
     def can_insert_only(self) -> bool:
@@ -148,7 +153,7 @@ class FlakyStore:
     async def describe(self, place: Place) -> Description | None:
         return await self._read(lambda: self.inner.describe(place))
 
-    async def prepare(self, place: Place) -> None:
+    async def prepare(self, place: Place, like: End | None = None) -> None:
         await self._write(lambda: self.inner.prepare(place))
 
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:

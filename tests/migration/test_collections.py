@@ -1,0 +1,216 @@
+"""What a collection holds arrives whole on the other cluster, or the move is refused before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from qdrant_client import AsyncQdrantClient, models
+
+from shardroute import Config, Record, Router
+from shardroute.admin import Admin
+from shardroute.embedded import EmbeddedRedis
+from shardroute.errors import PreflightFailed
+from shardroute.phases import Phase
+from shardroute.testing.qdrant import QdrantServer
+from tests.support.patience import PATIENCE
+
+DENSE = models.VectorParams(size=2, distance=models.Distance.COSINE)
+IMAGE = models.VectorParams(size=3, distance=models.Distance.MANHATTAN)
+COLBERT = models.VectorParams(
+    size=2,
+    distance=models.Distance.DOT,
+    multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+)
+WORDS = models.SparseVectorParams(modifier=models.Modifier.IDF)
+NAMED = {"dense": DENSE, "image": IMAGE, "colbert": COLBERT}
+
+POINTS: Mapping[int, dict[str, Any]] = {
+    1: {"dense": [3, 4], "image": [1, 2, 3], "colbert": [[1, 0], [0, 2]]},
+    2: {"image": [3, 2, 1]},
+    3: {"dense": [0, 1], "words": models.SparseVector(indices=[7, 70], values=[1.5, -2])},
+    4: {"colbert": [[0.5, 0.25]]},
+    5: {},
+}
+
+
+@dataclass
+class Pair:
+    """Two Qdrants, and the vendor's own client of each. A tenant is on the old one."""
+
+    admin: Admin
+    router: Router
+    old: AsyncQdrantClient
+    new: AsyncQdrantClient
+
+    async def points(self, client: AsyncQdrantClient) -> dict[Any, Any]:
+        found, _ = await client.scroll("docs", limit=100, with_payload=True, with_vectors=True)
+        return {point.id: (point.payload, point.vector) for point in found}
+
+    async def refused(self) -> str:
+        """By `plan` and by `migrate`, which has written nothing."""
+        problems = (await self.admin.plan("acme")).problems
+        with pytest.raises(PreflightFailed) as error:
+            await self.admin.move("migrate", "acme")
+        assert list(error.value.problems) == problems
+        [status] = await self.admin.status(["acme"])
+        assert status.phase is Phase.OLD
+        return "; ".join(problems)
+
+
+@asynccontextmanager
+async def pair(
+    redis: EmbeddedRedis, namespace: str, *, fill: bool = True, **placement: Any
+) -> AsyncIterator[Pair]:
+    placed = {
+        "collection": "docs",
+        "tenancy": "payload:tenant",
+        "ids": "native",
+        "vector_name": "dense",
+        **placement,
+    }
+    async with QdrantServer() as one, QdrantServer() as two:
+        urls = {"a": one.url, "b": two.url}
+        config = Config.from_dict(
+            {
+                "control": {"url": redis.url, "namespace": namespace},
+                "router": {"deadline": PATIENCE},
+                "clusters": {name: {"kind": "qdrant", "url": url} for name, url in urls.items()},
+                "topologies": {
+                    version: {"dimension": 2, "placement": {"cluster": name, **placed}}
+                    for version, name in (("v1", "a"), ("v2", "b"))
+                },
+                "migration": {"from": "v1", "to": "v2", "barrier": PATIENCE},
+            }
+        )
+        old, new = AsyncQdrantClient(url=one.url), AsyncQdrantClient(url=two.url)
+        async with Admin.open(config) as admin:
+            await admin.init()
+        async with Admin.open(config) as admin, Router(config) as router:
+            made = Pair(admin, router, old, new)
+            if fill:
+                await old.create_collection("docs", NAMED, {"words": WORDS})
+                await old.upsert(
+                    "docs",
+                    [
+                        models.PointStruct(id=name, vector=vectors, payload={"tenant": "acme", "n": name})
+                        for name, vectors in POINTS.items()
+                    ],
+                )
+            yield made
+        await old.close()
+        await new.close()
+
+
+@pytest.mark.parametrize("sparse_name", ["words", ""])
+async def test_vectors_of_every_kind_and_name_go_there_and_back_as_they_are(
+    redis_server: EmbeddedRedis, namespace: str, sparse_name: str
+) -> None:
+    async with pair(redis_server, namespace, sparse_name=sparse_name) as both:
+        before = await both.points(both.old)
+        assert [{*vectors} for _, vectors in before.values()] == [{*vectors} for vectors in POINTS.values()]
+        await both.admin.move("migrate", "acme")
+        assert await both.points(both.new) == before
+        await both.admin.move("complete", "acme")
+        await both.admin.purge("acme")
+        assert await both.points(both.old) == {}
+        await both.admin.move("rollback", "acme")
+        assert await both.points(both.old) == before
+
+
+async def test_the_application_sees_and_writes_the_vectors_that_its_placement_does_not_name(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with pair(redis_server, namespace) as both:
+        acme = both.router.tenant("acme")
+        await both.admin.move("migrate", "acme")
+        written = Record(
+            "9", [1, 0], {"n": 9}, named_vectors={"image": [1, 1, 2], "colbert": [[1, 2], [3, 4]]}
+        )
+        await acme.upsert([written])
+        (found,) = (await acme.fetch(["9"])).values()
+        assert found.named_vectors.keys() == {"image", "colbert"}
+        assert found.named_vectors["colbert"].tolist() == [[1, 2], [3, 4]]
+        assert (await both.points(both.old))[9] == (await both.points(both.new))[9]
+        assert (await both.admin.verify("acme")).differing == {}
+
+
+async def test_a_vector_that_was_lost_on_one_side_is_found_and_repaired(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with pair(redis_server, namespace) as both:
+        await both.admin.move("migrate", "acme")
+        await both.old.delete_vectors("docs", ["colbert"], [1])
+        assert (await both.admin.verify("acme")).differing == {"1": "vector 'colbert'"}
+        await both.admin.verify("acme", repair=True)
+        assert await both.points(both.old) == await both.points(both.new)
+
+
+@pytest.mark.parametrize(
+    ("vector_name", "sparse_name", "said"),
+    [
+        ("", "", "and no vector ''"),
+        ("text", "", "and no vector 'text'"),
+        ("colbert", "", "vector_name names a dense one"),
+        ("image", "", "has 3 dimensions"),
+        ("dense", "bm25", "no sparse vector 'bm25'"),
+    ],
+)
+async def test_a_placement_that_names_no_such_vector_moves_nothing(
+    redis_server: EmbeddedRedis, namespace: str, vector_name: str, sparse_name: str, said: str
+) -> None:
+    async with pair(redis_server, namespace, vector_name=vector_name, sparse_name=sparse_name) as both:
+        assert said in await both.refused()
+        assert any(said in problem for problem in (await both.admin.doctor()).problems)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "sparse", "said"),
+    [
+        (
+            {"dense": DENSE},
+            {"words": WORDS},
+            "dense vector 'image': the new collection has none of that name",
+        ),
+        (NAMED, {}, "sparse vector 'words': the new collection has none of that name"),
+        (
+            NAMED | {"image": DENSE},
+            {"words": WORDS},
+            "dense vector 'image': size 3 on the old side, 2 on the new",
+        ),
+        (
+            NAMED,
+            {"words": models.SparseVectorParams()},
+            "sparse vector 'words': scoring idf on the old side, none",
+        ),
+        (
+            NAMED | {"colbert": DENSE},
+            {"words": WORDS},
+            "multivector 'colbert': kind multivector on the old side",
+        ),
+    ],
+)
+async def test_a_new_collection_that_cannot_take_all_of_it_takes_nothing(
+    redis_server: EmbeddedRedis, namespace: str, vectors: Any, sparse: Any, said: str
+) -> None:
+    async with pair(redis_server, namespace) as both:
+        await both.new.create_collection("docs", vectors, sparse)
+        assert said in await both.refused()
+        assert await both.points(both.new) == {}
+
+
+async def test_a_tenant_with_multivectors_alone_moves_like_any_other(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with pair(redis_server, namespace, fill=False, vector_name="") as both:
+        await both.old.create_collection("docs", {"colbert": COLBERT})
+        point = models.PointStruct(id=1, vector={"colbert": [[1, 2], [3, 4]]}, payload={"tenant": "acme"})
+        await both.old.upsert("docs", [point])
+        await both.admin.move("migrate", "acme")
+        acme = both.router.tenant("acme")
+        await acme.upsert([Record("2", named_vectors={"colbert": [[5, 6]]})])
+        assert await both.points(both.new) == await both.points(both.old)
+        assert (await both.points(both.new)).keys() == {1, 2}
