@@ -22,10 +22,14 @@ Cursor = str
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a scan. `cursor` is None on the last one. `records` may be empty before that."""
+    """A page of a scan. `cursor` is None on the last one. `records` may be empty before that.
+
+    `shared`: ids of those records that another tenant has too.
+    """
 
     records: list[Record]
     cursor: Cursor | None
+    shared: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from .observer import Stage
 from .work import Work
 
 _NAMED = 10  # records that are named in a list of problems
+_SHARED = "another tenant has it too (its tenant field is a list): give each tenant a record of its own"
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ async def _misfits(work: Work, source: Target, target: Target) -> list[str]:
             lambda: store.scan(place, cursor=cursor, limit=store.limits.scan_records, vectors=False),
         )
         for record in page.records:
-            reason = target.store.misfit(target.place, record)
+            reason = _SHARED if record.id in page.shared else target.store.misfit(target.place, record)
             if reason is not None:
                 count += 1
                 found += [f"record {record.id!r} does not fit: {reason}"][: count <= _NAMED]

@@ -21,7 +21,10 @@ _PASSES = 4
 
 
 async def empty(work: Work, target: Target) -> int:
-    """How many records went. Raises MigrationError if some do not go, or others come."""
+    """How many records went. Raises MigrationError if some do not go, or others come.
+
+    Those that another tenant has too stay.
+    """
     store, place = target.store, target.place
     if await work.patience.read(store.name, lambda: store.describe(place)) is None:
         return 0
@@ -33,7 +36,7 @@ async def empty(work: Work, target: Target) -> int:
         await work.fresh(target)
         found = 0
         async for page in _pages(work, target):
-            ids = [record.id for record in page.records]
+            ids = [record.id for record in page.records if record.id not in page.shared]
             found += len(ids)
             if ids:
                 remove = partial(store.remove, place, ids, mark)

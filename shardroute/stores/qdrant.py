@@ -12,6 +12,7 @@ import math
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -258,8 +259,15 @@ class QdrantStore:
             raise InvalidInput(f"cursor {cursor[:40]!r} was not given out by a Qdrant store")
         answer = self._requests.scroll(place, own, offset, limit, vectors=vectors)
         held, following = await self._reached(place, answer, ([], None))
+        shared = [
+            points.shared(place, point.payload) for point in held
+        ]  # a record's payload is without the field
         records = [points.to_record(place, point) for point in held]
-        return Page(records, None if following is None else str(following))
+        return Page(
+            records,
+            None if following is None else str(following),
+            [record.id for record in compress(records, shared)],
+        )
 
     async def count(self, place: Place, condition: Filter | None = None) -> int:
         own = within(place, condition=condition)

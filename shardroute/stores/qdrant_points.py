@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -201,9 +201,19 @@ def tenant_payload(place: Place) -> bool | list[str]:
 
 
 def belongs(place: Place, payload: Mapping[str, Any] | None) -> bool:
-    """Whether a point that was asked for by id is the tenant's own."""
+    """Whether a point that was asked for by id is the tenant's. By the rule of a filter: a list is each of its items'."""
     field = tenant_field(place.tenancy)
-    return field is None or (payload or {}).get(field) == place.tenant
+    return field is None or place.tenant in _owners((payload or {}).get(field))
+
+
+def shared(place: Place, payload: Mapping[str, Any] | None) -> bool:
+    """Whether a point of the tenant is another tenant's too."""
+    field = tenant_field(place.tenancy)
+    return field is not None and any(owner != place.tenant for owner in _owners((payload or {}).get(field)))
+
+
+def _owners(held: object) -> Sequence[object]:
+    return held if isinstance(held, list) else (held,)
 
 
 def to_record(place: Place, point: models.Record) -> Record:
@@ -225,7 +235,7 @@ def _record_id(place: Place, held: object, payload: dict[str, Any]) -> str:
     """The record's id; the keys that are ours leave the payload. Raises TenantBreach on another tenant's point."""
     if (field := tenant_field(place.tenancy)) is not None:
         owner = payload.pop(field, place.tenant)  # absent: the payload was not asked for
-        if owner != place.tenant and not (isinstance(owner, list) and place.tenant in owner):
+        if place.tenant not in _owners(owner):
             raise TenantBreach(
                 place.cluster,
                 f"point {held} of collection {place.collection!r} came for tenant {place.tenant!r}, and is another's",

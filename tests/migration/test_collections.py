@@ -15,6 +15,7 @@ from shardroute.admin import Admin
 from shardroute.embedded import EmbeddedRedis
 from shardroute.errors import PreflightFailed
 from shardroute.phases import Phase
+from shardroute.records import Metric, difference
 from shardroute.testing.qdrant import QdrantServer
 from tests.support.patience import PATIENCE
 
@@ -132,8 +133,7 @@ async def test_the_application_sees_and_writes_the_vectors_that_its_placement_do
         )
         await acme.upsert([written])
         (found,) = (await acme.fetch(["9"])).values()
-        assert found.named_vectors.keys() == {"image", "colbert"}
-        assert found.named_vectors["colbert"].tolist() == [[1, 2], [3, 4]]
+        assert difference(found, written, Metric.COSINE) is None
         assert (await both.points(both.old))[9] == (await both.points(both.new))[9]
         assert (await both.admin.verify("acme")).differing == {}
 
@@ -207,10 +207,61 @@ async def test_a_tenant_with_multivectors_alone_moves_like_any_other(
 ) -> None:
     async with pair(redis_server, namespace, fill=False, vector_name="") as both:
         await both.old.create_collection("docs", {"colbert": COLBERT})
-        point = models.PointStruct(id=1, vector={"colbert": [[1, 2], [3, 4]]}, payload={"tenant": "acme"})
+        point = models.PointStruct(
+            id=1, vector={"colbert": [[1.0, 2.0], [3.0, 4.0]]}, payload={"tenant": "acme"}
+        )
         await both.old.upsert("docs", [point])
         await both.admin.move("migrate", "acme")
         acme = both.router.tenant("acme")
         await acme.upsert([Record("2", named_vectors={"colbert": [[5, 6]]})])
         assert await both.points(both.new) == await both.points(both.old)
         assert (await both.points(both.new)).keys() == {1, 2}
+
+
+# -- points of several tenants --------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def sharing(redis: EmbeddedRedis, namespace: str) -> AsyncIterator[Pair]:
+    """A point of acme's and globex's, and one of acme's own."""
+    async with pair(redis, namespace, fill=False, vector_name="") as both:
+        await both.old.create_collection("docs", DENSE)
+        await both.old.upsert(
+            "docs",
+            [
+                models.PointStruct(id=1, vector=[1.0, 0.0], payload={"tenant": ["acme", "globex"]}),
+                models.PointStruct(id=2, vector=[0.0, 1.0], payload={"tenant": ["acme"]}),
+            ],
+        )
+        yield both
+
+
+async def test_a_point_of_two_tenants_is_each_ones_however_it_is_read(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with sharing(redis_server, namespace) as both:
+        acme, globex = both.router.tenant("acme"), both.router.tenant("globex")
+        for tenant, ids in ((acme, {"1", "2"}), (globex, {"1"})):
+            assert {record.id async for record in tenant.scan()} == ids
+            assert {match.id for match in await tenant.query([1, 1])} == ids
+            assert (await tenant.fetch(["1", "2"])).keys() == ids
+            assert await tenant.count() == len(ids)
+
+
+async def test_a_point_of_two_tenants_keeps_both_from_moving(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with sharing(redis_server, namespace) as both:
+        assert "record '1' does not fit: another tenant has it too" in await both.refused()
+
+
+async def test_a_purge_spares_what_another_tenant_has_too(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with sharing(redis_server, namespace) as both:
+        await both.old.set_payload("docs", {"tenant": "acme"}, [1])
+        for verb in ("migrate", "complete"):
+            await both.admin.move(verb, "acme")
+        await both.old.set_payload("docs", {"tenant": ["globex", "acme"]}, [1])
+        assert await both.admin.purge("acme") == 1
+        assert (await both.points(both.old)).keys() == {1}
