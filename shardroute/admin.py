@@ -273,10 +273,14 @@ class Admin:
             check_tenant(tenant), repair=repair, accept_loss=accept_loss, trust=trust
         )
 
-    async def purge(self, tenant: str) -> int:
-        """Deletes the tenant's data on the cluster that it is not on; how many records."""
+    async def purge(self, tenant: str, *, accept_loss: int = 0) -> int:
+        """Deletes the tenant's data on the cluster that it is not on; how many records.
+
+        Raises PurgeRefused if the cluster that it is on lacks more of them than `migration.repair_share` and
+        `accept_loss`.
+        """
         await self._ready()
-        return await self._migrator.purge(check_tenant(tenant))
+        return await self._migrator.purge(check_tenant(tenant), accept_loss=accept_loss)
 
     async def touch(self, tenant: str, ids: Sequence[str]) -> int:
         """Notes that something outside wrote these ids on the primary: they are copied again. How many.

@@ -232,6 +232,26 @@ class LossRefused(MigrationError):
         self.differences = tuple(differences)
 
 
+class PurgeRefused(MigrationError):
+    """The side that a purge would empty has records that the side that stays lacks, or has with fewer vectors.
+
+    `count`: how many, of `held` that would go.
+    """
+
+    def __init__(
+        self, tenant: str, kept: str, *, missing: int, lesser: int, held: int, examples: Sequence[str]
+    ) -> None:
+        listing = "".join(f"\n  - {example}" for example in examples)
+        count = missing + lesser
+        super().__init__(
+            f"tenant {tenant!r}: a purge would delete {held} records, of which the {kept} side, where the tenant is, "
+            f"lacks {missing}, and has {lesser} with fewer vectors. Nothing was deleted. If that is on purpose, "
+            f"`--accept-loss {count}` goes ahead; if not, bring them over first. The first of them:{listing}"
+        )
+        self.count = count
+        self.held = held
+
+
 class SuspectsDiffer(MigrationError):
     """A migrator that had lost its lock may have written records of the primary, and the other side has them otherwise.
 
@@ -324,6 +344,7 @@ _QUOTING = (
     EncoderMismatch,
     EncoderUnavailable,
     LossRefused,
+    PurgeRefused,
     SuspectsDiffer,
     VerificationFailed,
 )

@@ -229,10 +229,11 @@ def purge(
     *tenants: Tenants,
     everyone: Annotated[bool, every("All that are completed: their old data.")] = False,
     yes: Yes = False,
+    accept_loss: AcceptLoss = 0,
     common: Common = COMMON,
 ) -> int:
     """Delete tenants' data on the cluster that they are not on."""
-    return perform(common, verbs.purge(tenants, everyone=everyone, yes=yes))
+    return perform(common, verbs.purge(tenants, everyone=everyone, yes=yes, accept_loss=accept_loss))
 
 
 @app.command

@@ -9,6 +9,7 @@ from ..errors import (
     ConfigError,
     InvalidInput,
     LossRefused,
+    PurgeRefused,
     SuspectsDiffer,
     TenantLocked,
     VerbRefused,
@@ -33,6 +34,7 @@ _OF_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
     (VerbRefused, Exit.USAGE),
     (VerificationFailed, Exit.DIFFERENT),
     (LossRefused, Exit.DIFFERENT),
+    (PurgeRefused, Exit.DIFFERENT),
     (SuspectsDiffer, Exit.DIFFERENT),
     (TenantLocked, Exit.LOCKED),
 )

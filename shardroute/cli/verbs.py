@@ -135,7 +135,7 @@ def verify(
     return command
 
 
-def purge(tenants: Sequence[str], *, everyone: bool, yes: bool) -> Command:
+def purge(tenants: Sequence[str], *, everyone: bool, yes: bool, accept_loss: int) -> Command:
     """Asks first, saying what goes."""
 
     async def command(run: Run, admin: Admin) -> None:
@@ -145,7 +145,7 @@ def purge(tenants: Sequence[str], *, everyone: bool, yes: bool) -> Command:
 
         async def one(tenant: str) -> Row:
             began = time.monotonic()
-            deleted = await admin.purge(tenant)
+            deleted = await admin.purge(tenant, accept_loss=accept_loss)
             return {"tenant": tenant, "deleted": deleted, "seconds": _seconds(time.monotonic() - began)}
 
         await _several(run, chosen, one, PURGED, 2)

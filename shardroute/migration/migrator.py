@@ -39,6 +39,7 @@ from .observer import Observer, Silent
 from .patience import Hit, Lock, Patience
 from .preflight import Plan, end, examined
 from .purge import empty
+from .purge_check import refuse_loss
 from .repair import catch_up, settle_suspects, verify_and_repair
 from .spans import stage_span
 from .verifier import Verification, Verifier
@@ -172,13 +173,17 @@ class Migrator:
         source, target = work.pair(standing)
         return await examined(work, source, target, purge_target=purge_target, empty=False)
 
-    async def purge(self, tenant: str) -> int:
-        """Deletes the tenant's records on the cluster that it is not on; how many there were."""
+    async def purge(self, tenant: str, *, accept_loss: int = 0) -> int:
+        """Deletes the tenant's records on the cluster that it is not on; how many there were.
+
+        Raises PurgeRefused before, if the cluster that it is on lacks more of them than may be.
+        """
         async with self.working(tenant) as work:
             standing = await work.standing()
             check_verb("purge", tenant, standing.phase)
             await _barrier(work, standing)
-            _, unused = work.pair(standing)
+            kept, unused = work.pair(standing)
+            await refuse_loss(work, kept, unused, accept_loss)
             return await empty(work, unused)
 
     async def repair(self, tenant: str) -> Outcome:

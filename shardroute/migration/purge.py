@@ -7,13 +7,12 @@ to drop it only if it is empty, and a request to drop it that lands late would t
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 from functools import partial
 
 from ..errors import MigrationError
-from ..ports import Page
 from ..routing import Target
 from .observer import Stage
+from .pages import pages
 from .patience import Hit
 from .work import Work
 
@@ -35,7 +34,7 @@ async def empty(work: Work, target: Target) -> int:
     for _ in range(_PASSES):
         await work.fresh(target)
         found = 0
-        async for page in _pages(work, target):
+        async for page in pages(work, target, store.limits.delete_ids, vectors=False):
             ids = [record.id for record in page.records if record.id not in page.shared]
             found += len(ids)
             if ids:
@@ -50,15 +49,3 @@ async def empty(work: Work, target: Target) -> int:
         f"tenant {work.tenant!r}: cluster {store.name!r} still shows records of it after {_PASSES} passes: somebody "
         "goes on writing there past shardroute, or something else than shardroute wrote them"
     )
-
-
-async def _pages(work: Work, target: Target) -> AsyncIterator[Page]:
-    store, place = target.store, target.place
-    cursor, size = None, min(store.limits.scan_records, store.limits.delete_ids)
-    while True:
-        page = await work.patience.read(
-            store.name, lambda: store.scan(place, cursor=cursor, limit=size, vectors=False)
-        )
-        yield page
-        if (cursor := page.cursor) is None:
-            return

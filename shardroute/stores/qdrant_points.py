@@ -201,7 +201,7 @@ def tenant_payload(place: Place) -> bool | list[str]:
 
 
 def belongs(place: Place, payload: Mapping[str, Any] | None) -> bool:
-    """Whether a point that was asked for by id is the tenant's. By the rule of a filter: a list is each of its items'."""
+    """Whether a point that was asked for by id is the tenant's, as a filter has it: a list is each of its items'."""
     field = tenant_field(place.tenancy)
     return field is None or place.tenant in _owners((payload or {}).get(field))
 

@@ -108,7 +108,8 @@ def test_an_error_says_it_in_words_and_in_attributes(
 def test_what_stops_an_admin_verb_is_a_migration_error_and_nothing_else_is(kind: type[Exception]) -> None:
     stops_a_verb = {
         "MigrationError", "VerbRefused", "PreflightFailed", "VerificationFailed", "TenantLocked", "LockLost",
-        "MoveRefused", "BarrierTimeout", "GateFailed", "TenantHasData", "LossRefused", "SuspectsDiffer",
+        "MoveRefused", "BarrierTimeout", "GateFailed", "TenantHasData", "LossRefused", "PurgeRefused",
+        "SuspectsDiffer",
     }  # fmt: skip
     assert issubclass(kind, MigrationError) is (kind.__name__ in stops_a_verb)
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from shardroute.admin import Admin
-from shardroute.errors import LockLost, MigrationError
+from shardroute.errors import LockLost, MigrationError, PurgeRefused
 from shardroute.phases import Phase, Side
+from shardroute.records import Record
 from shardroute.topology import Place
 from tests.support.world import World, record
 
@@ -90,4 +91,54 @@ async def test_records_that_do_not_go_end_a_purge(world: World, monkeypatch: pyt
         await _at_new(world, admin, 5)
         monkeypatch.setattr(world.old, "remove", nothing)
         with pytest.raises(MigrationError, match="still shows records"):
+            await admin.purge("acme")
+
+
+# -- what the other side lacks -----------------------------------------------------------------------------------
+
+
+async def _lose(world: World, names: Sequence[str]) -> None:
+    """As something outside does, on the cluster that the tenant is on."""
+    await world.new.inner.delete(world.config.route.new.place("acme"), names)
+
+
+async def test_a_purge_stops_where_the_other_side_lacks_much_of_it(world: World) -> None:
+    async with world.admin() as admin:
+        await _at_new(world, admin)
+        lost = [f"r{n}" for n in range(21)]
+        await _lose(world, lost)
+        with pytest.raises(
+            PurgeRefused, match=r"would delete 45 records, of which the new side.*lacks 21"
+        ) as refused:
+            await admin.purge("acme")
+        assert (refused.value.count, refused.value.held) == (21, RECORDS)
+        assert len(await world.content("acme", Side.OLD)) == RECORDS
+        assert await admin.purge("acme", accept_loss=21) == RECORDS
+
+
+async def test_what_the_application_has_deleted_since_does_not_stop_a_purge(world: World) -> None:
+    async with world.admin() as admin:
+        await _at_new(world, admin)
+        await _lose(world, ["r1", "r2"])
+        assert await admin.purge("acme") == RECORDS
+
+
+async def test_a_purge_stops_where_the_other_side_has_nothing(world: World) -> None:
+    async with world.admin() as admin:
+        await _at_new(world, admin, 3)
+        await _lose(world, ["r0", "r1", "r2"])
+        with pytest.raises(PurgeRefused, match="lacks 3"):
+            await admin.purge("acme")
+
+
+async def test_a_purge_stops_where_the_records_of_the_other_side_have_fewer_vectors(world: World) -> None:
+    async with world.admin() as admin:
+        await _at_new(world, admin, 1)
+        route = world.config.route
+        whole = [Record(f"i{n}", [1, 2, 3, 4], named_vectors={"image": [1, 2]}) for n in range(30)]
+        await world.old.inner.upsert(route.old.place("acme"), whole)
+        await world.new.inner.upsert(route.new.place("acme"), [record(one.id) for one in whole])
+        with pytest.raises(
+            PurgeRefused, match=r"has 30 with fewer vectors(.|\n)*'i0': without vector 'image'"
+        ):
             await admin.purge("acme")
