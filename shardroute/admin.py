@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from .checkup import memory_notes, memory_problems, unread
+from .checkup import memory_notes, memory_problems, unnamed, unnamed_problems, unread
 from .clusters import connected
 from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
 from .control import ControlPlane, Memory, SessionState
 from .encoding import encoding_of
-from .errors import ConfigError, InvalidInput, ShardrouteError, VerbRefused
+from .errors import ConfigError, InvalidInput, MigrationError, ShardrouteError, VerbRefused
 from .gates import breaches
 from .migration import (
     Finisher,
@@ -153,9 +153,13 @@ class Admin:
         found.memory = await self._plane.memory(moving)
         found.problems += memory_problems(found.memory)
         found.notes += memory_notes(found.memory)
-        problems, notes = await unread(self.config.route, shard_map, self._stores)
-        found.problems += problems
-        found.notes += notes
+        for look in (
+            unread(self.config.route, shard_map, self._stores),
+            unnamed_problems(self.config.route, self._stores),
+        ):
+            problems, notes = await look
+            found.problems += problems
+            found.notes += notes
         for name in await self._plane.journal.suspected():
             suspects = await self._plane.journal.suspects(name)
             found.problems.append(_suspicion(name, self.config.route.standing(shard_map, name), suspects))
@@ -299,12 +303,19 @@ class Admin:
             return 0
         return len(ids)
 
-    async def finish(self) -> dict[int, int]:
+    async def finish(self, *, leave_unnamed: bool = False) -> dict[int, int]:
         """After every tenant is at NEW: new tenants start there too, and the map forgets the moved ones.
 
-        How many records went, by shard. Raises MigrationError naming tenants that are not at NEW yet.
+        How many records went, by shard. Raises MigrationError naming tenants that are not at NEW yet; and, unless told
+        to `leave_unnamed`, where the old cluster has records that are no tenant's.
         """
         await self.map()
+        if not leave_unnamed and (left := await unnamed(self.config.route.old, self._stores)):
+            listing = "".join(f"\n  - {line}" for line in left[:_NAMED])
+            raise MigrationError(
+                f"nothing was finished: records would stay behind that no tenant has. Give them one, or leave them "
+                f"where they are with `--leave-unnamed`:{listing}"
+            )
         finisher = Finisher(
             self._plane, self.config, self._stores, self._migrator.owner, self._migrator.observer
         )

@@ -19,6 +19,8 @@ _STEPS = 5
 """Moves that bring a tenant from OLD to NEW. A record at NEW of a smaller epoch never made them: it was declared."""
 
 _NOT_LOOKED = "records that nobody reads were not looked for"
+_UNNAMED = "records that are no tenant's were not looked for"
+_NAME_THEM = "They are never moved. See docs/operations.md, 'Records of no tenant'"
 _HOW = "Do not purge it: docs/operations.md, 'Records that nobody reads', says how to bring it over"
 
 
@@ -72,6 +74,31 @@ async def unread(
                 f"If not: {_HOW}"
             )
     return problems, notes
+
+
+async def unnamed(topology: Topology, stores: Mapping[str, Store]) -> list[str]:
+    """Records on a topology's cluster that no tenant has: one line for each value that is no tenant's name."""
+    placement = topology.placement
+    store = stores[placement.cluster]
+    return [
+        f"cluster {placement.cluster!r}, collection {one.collection!r}: {one.records} records are no tenant's here, as "
+        f"{one.value} stands where the tenant's name is (tenancy {placement.tenancy.kind}:{placement.tenancy.field})"
+        async for one in store.unnamed(placement, topology.collections())
+    ]
+
+
+async def unnamed_problems(route: Migration, stores: Mapping[str, Store]) -> tuple[list[str], list[str]]:
+    """Of both sides: problems, and notes of what could not be looked at in ten seconds."""
+    problems: list[str] = []
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            for topology in (route.old, route.new):
+                problems += [f"{line}. {_NAME_THEM}" for line in await unnamed(topology, stores)]
+    except TimeoutError:
+        return problems, [f"{_UNNAMED}: the clusters did not list them in {_PATIENCE:g} s"]
+    except ShardrouteError as error:
+        return problems, [f"{_UNNAMED}: {error}"]
+    return problems, []
 
 
 async def _with_data(topology: Topology, stores: Mapping[str, Store], wanted: Set[str]) -> frozenset[str]:

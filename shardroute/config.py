@@ -297,8 +297,15 @@ _SECTIONS: Mapping[str, type[Any]] = {
 
 
 def _agreed(topology: Topology) -> dict[str, Any]:
-    """Which encoder makes the vectors, and not how patiently a process of its own asks it."""
-    return {key: value for key, value in asdict(topology).items() if not key.startswith("encoder_")}
+    """Which encoder makes the vectors, and not how patiently a process of its own asks it.
+
+    Before dots led into a field, a field with one was a key of that name: a map of then does not agree.
+    """
+    agreed = {key: value for key, value in asdict(topology).items() if not key.startswith("encoder_")}
+    path = topology.placement.tenancy.path
+    if len(path) > 1:
+        agreed["placement"]["tenancy"]["path"] = path
+    return agreed
 
 
 def _flat(value: Any, path: str = "") -> dict[str, str]:

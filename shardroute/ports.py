@@ -33,6 +33,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Unnamed:
+    """Records that no tenant has: where they say whose they are, there is `value`, which is no tenant's name here."""
+
+    collection: str
+    value: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a store takes in one request, and which size to begin with."""
 
@@ -152,6 +161,9 @@ class Store(Protocol):
 
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         """Every tenant with data, in any order: within `collections`, or by the placement's own pattern."""
+
+    def unnamed(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[Unnamed]:
+        """What else there is, where `tenants` looks."""
 
     async def ping(self) -> None:
         """Returns if the cluster answers."""

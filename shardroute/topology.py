@@ -15,9 +15,10 @@ from .hashing import shard_of
 from .records import Metric
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~:-]{0,127}")
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _AMBIGUOUS = re.compile(r"\{shard\}[\d{]|[\d}]\{shard\}")
-_ANYBODY = "anybody"  # a tenant, where it does not matter which
+_ANYBODY = "0"  # a tenant, where it does not matter which; a number, as some fields hold nothing else
 _COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~-]{0,254}")
 _ENCODER = re.compile(r"\A[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -32,6 +33,11 @@ def check_tenant(tenant: object) -> str:
     return tenant
 
 
+def is_tenant(name: str) -> bool:
+    """Whether `check_tenant` takes it."""
+    return _TENANT.fullmatch(name) is not None
+
+
 class TenancyKind(StrEnum):
     """How tenants of one cluster are kept apart."""
 
@@ -41,20 +47,61 @@ class TenancyKind(StrEnum):
     NAMESPACE = "namespace"  # a namespace of one index (Pinecone)
 
 
+class FieldType(StrEnum):
+    """What the field holds that carries the tenant's name."""
+
+    TEXT = "text"
+    INTEGER = "integer"  # the tenant '42' is the number 42
+
+
 @dataclass(frozen=True, slots=True)
 class Tenancy:
-    """A kind, and for `payload:FIELD` and `shard_key:FIELD` the field that carries the tenant's name."""
+    """A kind, and for `payload:FIELD` and `shard_key:FIELD` the field that carries the tenant's name.
+
+    A field within another one is written with dots, ``metadata.tenant_id``; a key that has a dot itself in quotes,
+    ``"tenant.id"``. One that holds whole numbers ends in ``:integer``.
+    """
 
     kind: TenancyKind
     field: str = "tenant"
 
     @classmethod
     def parse(cls, text: str) -> Tenancy:
-        """``payload:tenant``, ``collection``, ``shard_key``, ``namespace``. Raises ConfigError."""
+        """``payload:tenant``, ``payload:org:integer``, ``collection``, ``shard_key:org``, … Raises ConfigError."""
         kind, _, field = text.partition(":")
         if kind not in set(TenancyKind):
             raise ConfigError(f"tenancy {text!r}: {kind!r} is not one of {', '.join(TenancyKind)}")
-        return cls(TenancyKind(kind), field or "tenant")
+        made = cls(TenancyKind(kind), field or "tenant")
+        if not all(made.path):
+            raise ConfigError(
+                f"tenancy {text!r}: {made.name!r} is no field, nor fields with dots between them"
+            )
+        if made.kind is TenancyKind.SHARD_KEY and made.field_type is not FieldType.TEXT:
+            raise ConfigError(f"tenancy {text!r}: shard keys are text here, and so is the field")
+        return made
+
+    @property
+    def name(self) -> str:
+        """The field without its type."""
+        return self.field.removesuffix(f":{FieldType.INTEGER}")
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The keys from the payload down to the field."""
+        if len(self.name) > 2 and self.name[0] == self.name[-1] == '"':
+            return (self.name[1:-1],)
+        return tuple(self.name.split("."))
+
+    @property
+    def field_type(self) -> FieldType:
+        return FieldType.TEXT if self.name == self.field else FieldType.INTEGER
+
+    def check(self, tenant: str) -> None:
+        """Raises InvalidTenant if the field cannot name the tenant."""
+        if self.field_type is FieldType.INTEGER and not _WHOLE.fullmatch(tenant):
+            raise InvalidTenant(
+                f"tenant {tenant!r} is no whole number, and the field {self.name!r} holds nothing else (tenancy)"
+            )
 
 
 class IdScheme(StrEnum):
@@ -177,8 +224,9 @@ class Topology:
         return [replace(self.place(_ANYBODY), collection=name) for name in self.collections()]
 
     def place(self, tenant: str) -> Place:
-        """Where this topology keeps the tenant. Raises InvalidTenant if no collection can be named so."""
+        """Where this topology keeps the tenant. Raises InvalidTenant if no collection or field can be named so."""
         placement = self.placement
+        placement.tenancy.check(tenant)
         collection = placement.collection.replace("{shard}", str(self.shard(tenant))).replace(
             "{tenant}", tenant
         )

@@ -219,9 +219,15 @@ def complete(
 
 
 @app.command
-def finish(*, common: Common = COMMON) -> int:
+def finish(
+    *,
+    leave_unnamed: Annotated[
+        bool, flag("Leave records of the old cluster behind that no tenant has.")
+    ] = False,
+    common: Common = COMMON,
+) -> int:
     """When every tenant is completed: start new tenants on the new cluster, and forget the moved ones."""
-    return perform(common, looking.finish)
+    return perform(common, looking.finish(leave_unnamed=leave_unnamed))
 
 
 @app.command

@@ -67,17 +67,21 @@ def prepare(tenants: Sequence[str]) -> Command:
     return command
 
 
-async def finish(run: Run, admin: Admin) -> None:
+def finish(*, leave_unnamed: bool) -> Command:
     """Says of each shard how many records the map could drop."""
-    dropped = await admin.finish()
-    run.document = {
-        "results": [{"shard": shard, "dropped": number} for shard, number in dropped.items()],
-        "errors": [],
-    }
-    for shard, number_dropped in dropped.items():
-        run.screen.line(
-            f"shard {shard}: new tenants start on the new cluster; {number_dropped} records dropped"
-        )
+
+    async def command(run: Run, admin: Admin) -> None:
+        dropped = await admin.finish(leave_unnamed=leave_unnamed)
+        run.document = {
+            "results": [{"shard": shard, "dropped": number} for shard, number in dropped.items()],
+            "errors": [],
+        }
+        for shard, number_dropped in dropped.items():
+            run.screen.line(
+                f"shard {shard}: new tenants start on the new cluster; {number_dropped} records dropped"
+            )
+
+    return command
 
 
 # -- status --------------------------------------------------------------------------------------------------------

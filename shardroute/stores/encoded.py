@@ -12,7 +12,7 @@ import numpy as np
 
 from ..encoding import Encoder, source_misfit, source_text
 from ..filters import Filter
-from ..ports import Change, Cursor, Limits, Page, Store
+from ..ports import Change, Cursor, Limits, Page, Store, Unnamed
 from ..records import EMPTY, Match, Metadata, Query, Record, Vector, check_dimension
 from ..schema import Description, End
 from ..topology import Place, Placement
@@ -132,6 +132,9 @@ class EncodedStore:
 
     async def prepare(self, place: Place, like: End | None = None) -> None:
         await self.inner.prepare(place, like)
+
+    def unnamed(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[Unnamed]:
+        return self.inner.unnamed(placement, collections)
 
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         return self.inner.tenants(placement, collections)

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import ClusterRejected
 from ..filters import Filter, matches
-from ..ports import Change, Cursor, Limits, Page
+from ..ports import Change, Cursor, Limits, Page, Unnamed
 from ..records import EMPTY, Match, Metadata, Metric, Query, Record, Vector, as_vector
 from ..schema import Description, End
 from ..topology import Place, Placement, TenancyKind
@@ -175,6 +175,12 @@ class MemoryStore:
             if table.held and tenant not in seen and _belongs(placement, collections, collection, tenant):
                 seen.add(tenant)
                 yield tenant
+
+    async def unnamed(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[Unnamed]:
+        """Nothing: every record was written for a tenant."""
+        nothing: tuple[Unnamed, ...] = ()
+        for one in nothing:
+            yield one
 
     async def ping(self) -> None:
         """Memory always answers."""

@@ -16,7 +16,7 @@ from ..errors import (
     TenantBreach,
 )
 from ..filters import Filter
-from ..ports import Change, Cursor, Limits, Page
+from ..ports import Change, Cursor, Limits, Page, Unnamed
 from ..records import Match, Query, Record
 from ..schema import Description, End
 from ..topology import Place, Placement, TenancyKind
@@ -263,6 +263,12 @@ class PineconeStore(PineconeApi):
     async def _holds_any(self, collection: str, namespace: str) -> bool:
         ids, _ = await self._reached(self._list(collection, namespace, None, 1), ([], None))
         return bool(ids)
+
+    async def unnamed(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[Unnamed]:
+        """Nothing: `doctor` looks at the default namespace by itself, and other namespaces are no tenants'."""
+        nothing: tuple[Unnamed, ...] = ()
+        for one in nothing:
+            yield one
 
     async def ping(self) -> None:
         await self._connection.ping()

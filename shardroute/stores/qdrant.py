@@ -23,17 +23,18 @@ from qdrant_client import AsyncQdrantClient, models
 from ..errors import ClusterRejected, InvalidFilter, InvalidInput, InvalidRecord
 from ..filters import Filter
 from ..permits import still_permitted
-from ..ports import Change, Cursor, Limits, Page
+from ..ports import Change, Cursor, Limits, Page, Unnamed
 from ..records import Match, Query, Record
 from ..schema import Description, End
 from ..topology import IdScheme, Place, Placement, TenancyKind
 from . import qdrant_points as points
 from .last_byte import keep_back
 from .qdrant_errors import About, QdrantRejected
-from .qdrant_filters import json_key, tenant_field, translate, within
+from .qdrant_filters import translate, within
 from .qdrant_requests import Requests
 from .qdrant_schema import missing_indexes, to_description
-from .qdrant_tenants import by_collection, by_field
+from .qdrant_tenancy import belongs, shared, tenant_field
+from .qdrant_tenants import by_collection, by_field, unnamed_by_field, unnamed_collections
 
 _T = TypeVar("_T")
 
@@ -166,7 +167,7 @@ class QdrantStore:
         """Raises ClusterRejected if the filter kept a write off another tenant's point."""
         ids = [point["id"] for point in batch]
         held = await self._requests.retrieve(place, ids, payload=points.tenant_payload(place), vectors=False)
-        foreign = [str(point.id) for point in held if not points.belongs(place, point.payload)]
+        foreign = [str(point.id) for point in held if not belongs(place, point.payload)]
         if foreign:
             raise ClusterRejected(
                 self.name,
@@ -219,7 +220,7 @@ class QdrantStore:
         if not ids:
             return set()
         held = await self._requests.retrieve(place, ids, payload=points.tenant_payload(place), vectors=False)
-        return {_id(point) for point in held if points.belongs(place, point.payload)}
+        return {_id(point) for point in held if belongs(place, point.payload)}
 
     async def delete(self, place: Place, ids: Sequence[str]) -> None:
         known = points.point_ids(place, ids)
@@ -240,7 +241,7 @@ class QdrantStore:
             return {}
         answer = self._requests.retrieve(place, known, payload=True, vectors=vectors)
         held = await self._reached(place, answer, [])
-        records = [points.to_record(place, point) for point in held if points.belongs(place, point.payload)]
+        records = [points.to_record(place, point) for point in held if belongs(place, point.payload)]
         return {record.id: record for record in records}
 
     async def scan(
@@ -259,14 +260,12 @@ class QdrantStore:
             raise InvalidInput(f"cursor {cursor[:40]!r} was not given out by a Qdrant store")
         answer = self._requests.scroll(place, own, offset, limit, vectors=vectors)
         held, following = await self._reached(place, answer, ([], None))
-        shared = [
-            points.shared(place, point.payload) for point in held
-        ]  # a record's payload is without the field
+        others = [shared(place, point.payload) for point in held]  # a record's payload is without the field
         records = [points.to_record(place, point) for point in held]
         return Page(
             records,
             None if following is None else str(following),
-            [record.id for record in compress(records, shared)],
+            [record.id for record in compress(records, others)],
         )
 
     async def count(self, place: Place, condition: Filter | None = None) -> int:
@@ -316,7 +315,7 @@ class QdrantStore:
         if self._local:  # has no indexes
             return
         field = tenant_field(place.tenancy)
-        if field and (told is None or json_key(field) not in told["payload_schema"]):
+        if field and (told is None or field.key not in told["payload_schema"]):
             await self._requests.make_tenant_index(place, field)
         for name, schema in (missing_indexes(like, told) if like is not None else {}).items():
             await self._requests.make_index(place, name, schema)
@@ -326,6 +325,12 @@ class QdrantStore:
         if field is None:
             return by_collection(self._requests, placement.collection, collections)
         return by_field(self._requests, field, collections)
+
+    def unnamed(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[Unnamed]:
+        field = tenant_field(placement.tenancy)
+        if field is None:
+            return unnamed_collections(self._requests, placement.collection, collections)
+        return unnamed_by_field(self._requests, field, collections)
 
     async def ping(self) -> None:
         self._version = await self._requests.version()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 
 from qdrant_client import models
 
-from ..errors import ConfigError, InvalidFilter
 from ..filters import All, AnyOf, Equals, Exists, Filter, Not, Range, Scalar
 from ..records import RESERVED_PREFIX
-from ..topology import Place, Tenancy, TenancyKind
+from ..topology import Place
+from .qdrant_tenancy import TenantField, json_key, tenant_field
 
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _EXACT_IN_FLOAT = 1 << 53
 _INT64 = range(-(1 << 63), 1 << 63)
 
@@ -21,13 +19,6 @@ MARK_KEY = f"{RESERVED_PREFIX}_purge"
 
 NOTHING = models.HasIdCondition(has_id=[])
 """A condition that no point meets."""
-
-
-def tenant_field(tenancy: Tenancy) -> str | None:
-    """The payload field that carries the tenant's name; None where a collection has one tenant only."""
-    if tenancy.kind is TenancyKind.NAMESPACE:
-        raise ConfigError("tenancy 'namespace' is Pinecone's; Qdrant knows payload, collection and shard_key")
-    return None if tenancy.kind is TenancyKind.COLLECTION else tenancy.field
 
 
 def within(
@@ -47,7 +38,7 @@ def within(
         must.append(models.HasIdCondition(has_id=list(ids)))
     field = tenant_field(place.tenancy)
     if field is not None:
-        must.append(_match(json_key(field), place.tenant))
+        must.append(_match(field.key, field.value(place.tenant)))
     if mark is not None:
         must.append(_match(MARK_KEY, mark))
     if condition is not None:
@@ -55,16 +46,7 @@ def within(
     return models.Filter(must=must) if must else None
 
 
-def json_key(field: str) -> str:
-    """A top-level key as Qdrant's JSON path: unquoted, a dot or bracket in it would be a path. Raises InvalidFilter."""
-    if _PLAIN_KEY.fullmatch(field):
-        return field
-    if '"' in field:
-        raise InvalidFilter("Qdrant cannot filter on a key with a double quote", path=field)
-    return f'"{field}"'
-
-
-def translate(condition: Filter, *, hidden: str | None) -> models.Condition:
+def translate(condition: Filter, *, hidden: TenantField | None) -> models.Condition:
     """The condition in Qdrant's terms. Raises InvalidFilter for keys that Qdrant cannot name.
 
     `hidden` and reserved fields are absent in every record, as they are in what a reader gets.
@@ -76,9 +58,7 @@ def translate(condition: Filter, *, hidden: str | None) -> models.Condition:
             return _any([translate(part, hidden=hidden) for part in parts])
         case Not(part):
             return models.Filter(must_not=[translate(part, hidden=hidden)])
-        case Equals(field) | Range(field) | Exists(field) if field == hidden or field.startswith(
-            RESERVED_PREFIX
-        ):
+        case Equals(field) | Range(field) | Exists(field) if _is_hidden(field, hidden):
             return NOTHING
         case Equals(field, values):
             return _any(list(_equals(json_key(field), values)))
@@ -88,6 +68,10 @@ def translate(condition: Filter, *, hidden: str | None) -> models.Condition:
         case Exists(field):  # null and the empty list are "empty"; a list that holds a null is not
             empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=json_key(field)))
             return models.Filter(must_not=[empty])
+
+
+def _is_hidden(field: str, hidden: TenantField | None) -> bool:
+    return field.startswith(RESERVED_PREFIX) or (hidden is not None and hidden.path == (field,))
 
 
 def _any(conditions: list[models.Condition]) -> models.Condition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 import numpy as np
@@ -25,7 +25,8 @@ from ..records import (
     as_vector,
 )
 from ..topology import IdScheme, Place, TenancyKind
-from .qdrant_filters import MARK_KEY, json_key, tenant_field, within
+from .qdrant_filters import MARK_KEY, within
+from .qdrant_tenancy import tenant_field
 
 ID_KEY = f"{RESERVED_PREFIX}_id"
 """Payload key of a record's own id, where the point's id is derived from it (`ids = "mapped"`)."""
@@ -88,8 +89,8 @@ def misfit(place: Place, record: Record) -> str | None:
 def metadata_misfit(place: Place, metadata: Metadata) -> str | None:
     """Why the metadata cannot become a payload, or None."""
     field = tenant_field(place.tenancy)
-    if field is not None and field in metadata:
-        return f"metadata key {field!r} is the field that tells tenants apart here; choose another for either"
+    if field is not None and (reason := field.misfit(metadata)) is not None:
+        return reason
     for key, value in metadata.items():
         if key.startswith(RESERVED_PREFIX):
             return f"metadata key {key!r} is reserved"
@@ -104,7 +105,7 @@ def to_point(place: Place, record: Record) -> Point:
         raise InvalidRecord(f"record {record.id!r}: {reason}")
     payload = dict(record.metadata)
     if (field := tenant_field(place.tenancy)) is not None:
-        payload[field] = place.tenant
+        field.put(payload, place.tenant)
     if place.ids is IdScheme.MAPPED:
         payload[ID_KEY] = record.id
     held = point_id(place, record.id)
@@ -157,8 +158,16 @@ def moves(change: Change) -> bool:
 def set_payload(place: Place, held: PointId, metadata: Metadata) -> models.SetPayloadOperation:
     """By filter, so that it can only be the tenant's point, and one that is not there is no error."""
     own = within(place, ids=[held])
-    payload = models.SetPayload(payload=dict(metadata), filter=own, shard_key=shard_key(place))
+    payload = models.SetPayload(payload=_changed(place, metadata), filter=own, shard_key=shard_key(place))
     return models.SetPayloadOperation(set_payload=payload)
+
+
+def _changed(place: Place, metadata: Metadata) -> dict[str, Any]:
+    """A key is set whole: where the tenant's field lies within one that changes, it is named again."""
+    field, changed = tenant_field(place.tenancy), dict(metadata)
+    if field is not None and field.path[0] in changed:
+        field.put(changed, place.tenant)
+    return changed
 
 
 def set_mark(place: Place, held: Iterable[PointId], mark: str) -> models.SetPayloadOperation:
@@ -197,23 +206,7 @@ def wanted_payload(place: Place, metadata: bool) -> bool | list[str]:
 def tenant_payload(place: Place) -> bool | list[str]:
     """For `with_payload`: just what `belongs` looks at."""
     field = tenant_field(place.tenancy)
-    return False if field is None else [json_key(field)]
-
-
-def belongs(place: Place, payload: Mapping[str, Any] | None) -> bool:
-    """Whether a point that was asked for by id is the tenant's, as a filter has it: a list is each of its items'."""
-    field = tenant_field(place.tenancy)
-    return field is None or place.tenant in _owners((payload or {}).get(field))
-
-
-def shared(place: Place, payload: Mapping[str, Any] | None) -> bool:
-    """Whether a point of the tenant is another tenant's too."""
-    field = tenant_field(place.tenancy)
-    return field is not None and any(owner != place.tenant for owner in _owners((payload or {}).get(field)))
-
-
-def _owners(held: object) -> Sequence[object]:
-    return held if isinstance(held, list) else (held,)
+    return False if field is None else [field.key]
 
 
 def to_record(place: Place, point: models.Record) -> Record:
@@ -234,12 +227,13 @@ def to_match(place: Place, point: models.ScoredPoint, *, metadata: bool, vector:
 def _record_id(place: Place, held: object, payload: dict[str, Any]) -> str:
     """The record's id; the keys that are ours leave the payload. Raises TenantBreach on another tenant's point."""
     if (field := tenant_field(place.tenancy)) is not None:
-        owner = payload.pop(field, place.tenant)  # absent: the payload was not asked for
-        if place.tenant not in _owners(owner):
+        owners = field.held(payload)  # none: the payload was not asked for
+        if owners and not any(field.names(owner, place.tenant) for owner in owners):
             raise TenantBreach(
                 place.cluster,
                 f"point {held} of collection {place.collection!r} came for tenant {place.tenant!r}, and is another's",
             )
+        field.take(payload)
     payload.pop(MARK_KEY, None)
     own = payload.pop(ID_KEY, None)
     if place.ids is IdScheme.NATIVE:

@@ -10,10 +10,10 @@ from qdrant_client import AsyncQdrantClient, models
 
 from ..records import Query
 from ..schema import End
-from ..topology import Place
+from ..topology import FieldType, Place
 from ..truncation import quoted
 from .qdrant_errors import About, QdrantRejected, request
-from .qdrant_filters import MARK_KEY, json_key
+from .qdrant_filters import MARK_KEY
 from .qdrant_json import exact, read_body, upsert_body
 from .qdrant_points import (
     Point,
@@ -25,7 +25,12 @@ from .qdrant_points import (
     wanted_payload,
 )
 from .qdrant_schema import new_collection
+from .qdrant_tenancy import TenantField
 
+_INDEXES: Mapping[FieldType, models.PayloadFieldSchema] = {
+    FieldType.TEXT: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
+    FieldType.INTEGER: models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, is_principal=None),
+}
 _NUMBER = re.compile(r"\d{1,9}")
 
 
@@ -217,9 +222,8 @@ class Requests:
     async def make_shard_key(self, place: Place) -> None:
         await self._make(self._client.create_shard_key(place.collection, place.tenant))
 
-    async def make_tenant_index(self, place: Place, field: str) -> None:
-        schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
-        await self.make_index(place, json_key(field), schema)
+    async def make_tenant_index(self, place: Place, field: TenantField) -> None:
+        await self.make_index(place, field.key, _INDEXES[field.type])
 
     async def make_index(self, place: Place, field: str, schema: models.PayloadFieldSchema) -> None:
         await self._make(self._client.create_payload_index(place.collection, field, schema, wait=True))
@@ -253,13 +257,27 @@ class Requests:
             answer = await self._client.count(collection, models.Filter(must=[held]), exact=True)
         return answer.count
 
+    async def count_all(self, collection: str) -> int:
+        async with request(self._cluster, self._timeout):
+            return (await self._client.count(collection, exact=True)).count
+
+    async def count_others(self, collection: str, key: str, values: Sequence[str | int]) -> int:
+        """How many points of a whole collection, whoever's, have none of the values."""
+        async with request(self._cluster, self._timeout):
+            return (await self._client.count(collection, _without(key, values), exact=True)).count
+
     async def scroll_key(
-        self, collection: str, key: str, offset: Any, limit: int
+        self, collection: str, key: str, offset: Any, limit: int, *, without: Sequence[str | int] = ()
     ) -> tuple[list[models.Record], Any]:
-        """A page of a whole collection, whoever's, with one key of the payload."""
+        """A page of a whole collection, whoever's, with one key of the payload; `without` values of it."""
         async with request(self._cluster, self._timeout):
             return await self._client.scroll(
-                collection, limit=limit, offset=offset, with_payload=[key], with_vectors=False
+                collection,
+                scroll_filter=_without(key, without),
+                limit=limit,
+                offset=offset,
+                with_payload=[key],
+                with_vectors=False,
             )
 
     async def version(self) -> tuple[int, int]:
@@ -267,6 +285,18 @@ class Requests:
             text = (await self._client.info()).version
         major, minor = [*_NUMBER.findall(quoted(text)), "0", "0"][:2]
         return int(major), int(minor)
+
+
+def _without(key: str, values: Sequence[str | int]) -> models.Filter | None:
+    """Points whose key holds none of the values; None for all points."""
+    if not values:
+        return None
+    words = [value for value in values if isinstance(value, str)]
+    numbers = [value for value in values if not isinstance(value, str)]
+    held: list[models.Condition] = [
+        models.FieldCondition(key=key, match=models.MatchAny(any=some)) for some in (words, numbers) if some
+    ]
+    return models.Filter(must_not=held)
 
 
 def _search(place: Place, query: Query, own: models.Filter | None) -> dict[str, Any]:

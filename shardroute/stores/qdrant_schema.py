@@ -12,7 +12,8 @@ from qdrant_client import models
 from ..records import Metric
 from ..schema import Description, End, Kind, Schema, VectorField
 from ..topology import Place, TenancyKind
-from .qdrant_filters import MARK_KEY, json_key, tenant_field
+from .qdrant_filters import MARK_KEY
+from .qdrant_tenancy import tenant_field
 
 DISTANCES = {
     Metric.COSINE: models.Distance.COSINE,
@@ -143,7 +144,7 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
 def _indexes(place: Place, payload_schema: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Of fields that are the application's."""
     field = tenant_field(place.tenancy)
-    ours = {MARK_KEY, *(() if field is None else (json_key(field), field))}
+    ours = {MARK_KEY, *(() if field is None else (field.key,))}
     return {name: _index(info) for name, info in payload_schema.items() if name not in ours}
 
 

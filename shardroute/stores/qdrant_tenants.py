@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from uuid import UUID
 
+from ..ports import Unnamed
+from ..topology import is_tenant
+from ..truncation import quoted
 from .qdrant_errors import About, QdrantRejected
-from .qdrant_filters import json_key
 from .qdrant_requests import Requests
+from .qdrant_tenancy import TenantField, TenantValue
 
 FACET_LIMIT = 10_000
 """Tenants of a collection up to which one request names them all."""
@@ -35,11 +39,28 @@ def naming(pattern: str) -> re.Pattern[str]:
 
 async def by_collection(requests: Requests, pattern: str, collections: Collection[str]) -> AsyncIterator[str]:
     """The tenants named in collections that fit the pattern, are among those given (if any) and hold anything."""
+    async for name, tenant in _fitting(requests, pattern, collections):
+        if is_tenant(tenant) and await _holds_anything(requests, name):
+            yield tenant
+
+
+async def unnamed_collections(
+    requests: Requests, pattern: str, collections: Collection[str]
+) -> AsyncIterator[Unnamed]:
+    """Collections that fit the pattern, with something that is no tenant's name in the tenant's place."""
+    async for name, tenant in _fitting(requests, pattern, collections):
+        if not is_tenant(tenant) and (held := await requests.count_all(name)):
+            yield Unnamed(name, repr(tenant), held)
+
+
+async def _fitting(
+    requests: Requests, pattern: str, collections: Collection[str]
+) -> AsyncIterator[tuple[str, str]]:
     fitting = naming(pattern)
     for name in await requests.collections():
         fits = fitting.fullmatch(name) if len(name) <= LONGEST_NAME else None
-        if fits and (not collections or name in collections) and await _holds_anything(requests, name):
-            yield fits["tenant"]
+        if fits and (not collections or name in collections):
+            yield name, fits["tenant"]
 
 
 async def _holds_anything(requests: Requests, collection: str) -> bool:
@@ -52,54 +73,111 @@ async def _holds_anything(requests: Requests, collection: str) -> bool:
     return bool(found)
 
 
-async def by_field(requests: Requests, field: str, collections: Collection[str]) -> AsyncIterator[str]:
-    """The distinct values of the field in those of the collections that exist."""
+async def by_field(
+    requests: Requests, field: TenantField, collections: Collection[str]
+) -> AsyncIterator[str]:
+    """The tenants that the field names in those of the collections that exist."""
     seen: set[str] = set()
+    async for collection in _existing(requests, collections):
+        async for value, _ in _values(requests, field, collection, names_only=True):
+            tenant = _named(field, value)
+            if tenant is not None and tenant not in seen:
+                seen.add(tenant)
+                yield tenant
+
+
+async def unnamed_by_field(
+    requests: Requests, field: TenantField, collections: Collection[str]
+) -> AsyncIterator[Unnamed]:
+    """What the field holds beside tenants' names, and how many points; what is not there is 'nothing'."""
+    async for collection in _existing(requests, collections):
+        found: Counter[str] = Counter()
+        async for value, points in _values(requests, field, collection, names_only=False):
+            if _named(field, value) is None:
+                found[_shown(value)] += points
+        for value, points in sorted(found.items()):
+            yield Unnamed(collection, value, points)
+
+
+def _named(field: TenantField, value: object) -> str | None:
+    tenant = field.tenant(value)
+    return tenant if tenant is not None and is_tenant(tenant) else None
+
+
+def _shown(value: object) -> str:
+    """Numbers by their kind: there may be as many as records."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "numbers"
+        case str():
+            return quoted(repr(value))
+        case _:
+            return "something else"
+
+
+async def _existing(requests: Requests, collections: Collection[str]) -> AsyncIterator[str]:
+    there = set(await requests.collections())
     for collection in collections:
-        try:
-            async for tenant in _values(requests, field, collection):
-                if tenant not in seen:
-                    seen.add(tenant)
-                    yield tenant
-        except QdrantRejected as error:
-            if error.about is not About.NO_COLLECTION:
-                raise
+        if collection in there:
+            yield collection
 
 
-async def _values(requests: Requests, field: str, collection: str) -> AsyncIterator[str]:
-    key = json_key(field)
-    faceted = await _facet(requests, key, collection)
-    if faceted is not None:
-        for value in faceted:
-            yield value
-        return
+async def _values(
+    requests: Requests, field: TenantField, collection: str, *, names_only: bool
+) -> AsyncIterator[tuple[object, int]]:
+    """Every value of the field, with how many points; some values more than once.
+
+    `names_only`: what no tenant can be called may be left out, where an index has all that one can.
+    """
+    try:
+        faceted = await _facet(requests, field, collection) or {}
+        for held, points in faceted.items():
+            yield held, points
+        # An index holds values of its kind only: what else there is, and points without any, are read one by one.
+        enough = names_only and any(field.tenant(held) is not None for held in faceted)
+        if not enough and (not faceted or await requests.count_others(collection, field.key, list(faceted))):
+            async for value in _scrolled(requests, field, collection, list(faceted)):
+                yield value, 1
+    except QdrantRejected as error:
+        if error.about is not About.NO_COLLECTION:  # purged since it was listed
+            raise
+
+
+async def _scrolled(
+    requests: Requests, field: TenantField, collection: str, without: list[TenantValue]
+) -> AsyncIterator[object]:
     offset = None
     while True:
-        page, offset = await requests.scroll_key(collection, key, offset, _PAGE)
+        page, offset = await requests.scroll_key(collection, field.key, offset, _PAGE, without=without)
         for point in page:
-            held = (point.payload or {}).get(field)
-            if isinstance(held, str):
-                yield held
+            for value in field.held(point.payload) or (None,):
+                yield value
         if offset is None:
             return
 
 
-async def _facet(requests: Requests, key: str, collection: str) -> list[str] | None:
-    """The field's values by one request; None where that is not to be had, or not to be trusted."""
+async def _facet(requests: Requests, field: TenantField, collection: str) -> dict[TenantValue, int] | None:
+    """The field's values and their points by one request; None where that is not to be had, or not to be trusted."""
     try:
-        hits = await requests.facet(collection, key, FACET_LIMIT)
+        hits = await requests.facet(collection, field.key, FACET_LIMIT)
     except QdrantRejected as error:
         if error.about is About.NO_COLLECTION:
             raise
         return None  # no index on the field
     if len(hits) >= FACET_LIMIT:
         return None
-    counts = {hit.value: hit.count for hit in hits if isinstance(hit.value, str) and hit.count}
+    counts = {hit.value: hit.count for hit in hits if not isinstance(hit.value, bool) and hit.count}
     # Names that read as UUIDs may come back respelled; then fewer points have the name than were counted.
-    uuids = [name for name in counts if _is_uuid(name)]
-    if uuids and await requests.count_values(collection, key, uuids) != sum(counts[name] for name in uuids):
+    uuids = [name for name in counts if isinstance(name, str) and _is_uuid(name)]
+    if uuids and await requests.count_values(collection, field.key, uuids) != sum(
+        counts[name] for name in uuids
+    ):
         return None
-    return list(counts)
+    return counts
 
 
 def _is_uuid(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from qdrant_client import AsyncQdrantClient, models
 from shardroute import Config, Record, Router
 from shardroute.admin import Admin
 from shardroute.embedded import EmbeddedRedis
-from shardroute.errors import PreflightFailed
+from shardroute.errors import MigrationError, PreflightFailed
 from shardroute.phases import Phase
 from shardroute.records import Metric, difference
 from shardroute.testing.qdrant import QdrantServer
@@ -265,3 +265,74 @@ async def test_a_purge_spares_what_another_tenant_has_too(
         await both.old.set_payload("docs", {"tenant": ["globex", "acme"]}, [1])
         assert await both.admin.purge("acme") == 1
         assert (await both.points(both.old)).keys() == {1}
+
+
+# -- how applications name tenants ----------------------------------------------------------------------------------
+
+
+async def fill(both: Pair, payloads: Sequence[Mapping[str, Any]]) -> None:
+    await both.old.create_collection("docs", DENSE)
+    points = [
+        models.PointStruct(id=number, vector=[0.0, 1.0], payload=dict(payload))
+        for number, payload in enumerate(payloads, 1)
+    ]
+    await both.old.upsert("docs", points)
+
+
+@pytest.mark.parametrize(
+    ("tenancy", "payload"),
+    [
+        ("payload:org:integer", {"org": 42, "n": 1}),
+        ("payload:metadata.tenant_id", {"page_content": "x", "metadata": {"tenant_id": "42", "source": "y"}}),
+        ("payload:metadata.org.id:integer", {"metadata": {"org": {"id": 42}}}),
+        ("payload:id", {"id": "936da01f-9abd-4d9d-80c7-02af85c822a8"}),
+    ],
+)
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_a_tenants_field_may_hold_numbers_and_lie_within_others(
+    redis_server: EmbeddedRedis, namespace: str, tenancy: str, payload: Mapping[str, Any], *, indexed: bool
+) -> None:
+    async with pair(redis_server, namespace, fill=False, tenancy=tenancy, vector_name="") as both:
+        await fill(both, [payload])
+        if indexed:
+            await both.admin.prepare()
+        (name,) = await both.admin.tenants()
+        tenant = both.router.tenant(name)
+        await tenant.upsert([Record("7", [0, 1], {"page_content": "z"})])
+        await tenant.update("7", metadata={"metadata": {"source": "w"}})
+        await both.admin.move("migrate", name)
+        assert await both.points(both.new) == await both.points(both.old)
+        assert (await both.points(both.new))[1][0] == payload
+        assert (await tenant.fetch(["7"]))["7"].metadata == {"page_content": "z", "metadata": {"source": "w"}}
+        assert {match.id for match in await tenant.query([1, 1])} == {"1", "7"}
+        await both.admin.move("complete", name)
+        await both.admin.purge(name)
+        await both.admin.finish()
+
+
+STRANGE: Sequence[Mapping[str, Any]] = [
+    {"tenant": "acme"}, {"tenant": "acme"}, {"tenant": "auth0|5f7"}, {"tenant": "Acme Inc."}, {"tenant": "müller"},
+    {"tenant": 42}, {"tenant": 43.5}, {"tenant": True}, {"tenant": None}, {}, {"tenant": {"id": "x"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_what_names_no_tenant_is_listed_by_doctor_and_counted_by_finish_and_breaks_nothing(
+    redis_server: EmbeddedRedis, namespace: str, *, indexed: bool
+) -> None:
+    async with pair(redis_server, namespace, fill=False, vector_name="") as both:
+        await fill(both, STRANGE)
+        await both.admin.prepare()
+        if not indexed:
+            await both.old.delete_payload_index("docs", "tenant")
+        assert [status.tenant for status in await both.admin.status()] == ["acme"]
+        problems = "\n".join((await both.admin.doctor()).problems)
+        for said in ("1 records are no tenant's here, as 'auth0|5f7'", "'Acme Inc.'", "'müller'", "2 records are no "
+                     "tenant's here, as numbers", "as true or false", "2 records are no tenant's here, as nothing",
+                     "as something else"):  # fmt: skip
+            assert said in problems
+        await both.admin.move("migrate", "acme")
+        await both.admin.move("complete", "acme")
+        with pytest.raises(MigrationError, match=r"`--leave-unnamed`:(.|\n)*'Acme Inc.'"):
+            await both.admin.finish()
+        assert await both.admin.finish(leave_unnamed=True) == {0: 1}

@@ -34,7 +34,8 @@ from shardroute.records import Metric, Query, Record, same_vector
 from shardroute.stores import qdrant_points, qdrant_schema, qdrant_tenants
 from shardroute.stores.qdrant import QdrantStore
 from shardroute.stores.qdrant_errors import About, QdrantRejected, translated
-from shardroute.stores.qdrant_filters import json_key, translate, within
+from shardroute.stores.qdrant_filters import translate, within
+from shardroute.stores.qdrant_tenancy import json_key
 from shardroute.testing.qdrant import QdrantServer
 from shardroute.topology import IdScheme, Place, Placement, Tenancy, TenancyKind, Topology
 from tests.support.patience import NEVER

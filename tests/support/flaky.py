@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from shardroute.errors import ClusterUnavailable
 from shardroute.filters import Filter
-from shardroute.ports import Change, Cursor, Limits, Page, Store
+from shardroute.ports import Change, Cursor, Limits, Page, Store, Unnamed
 from shardroute.records import Match, Query, Record
 from shardroute.schema import Description, End
 from shardroute.topology import Place, Placement
@@ -155,6 +155,9 @@ class FlakyStore:
 
     async def prepare(self, place: Place, like: End | None = None) -> None:
         await self._write(lambda: self.inner.prepare(place))
+
+    def unnamed(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[Unnamed]:
+        return self.inner.unnamed(placement, collections)
 
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         return self.inner.tenants(placement, collections)
