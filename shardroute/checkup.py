@@ -81,8 +81,8 @@ async def unnamed(topology: Topology, stores: Mapping[str, Store]) -> list[str]:
     placement = topology.placement
     store = stores[placement.cluster]
     return [
-        f"cluster {placement.cluster!r}, collection {one.collection!r}: {one.records} records are no tenant's here, as "
-        f"{one.value} stands where the tenant's name is (tenancy {placement.tenancy.kind}:{placement.tenancy.field})"
+        f"cluster {placement.cluster!r}, collection {one.collection!r}: {one.records} records are no tenant's: where "
+        f"the tenant's name belongs, they have {one.value} (tenancy {placement.tenancy.kind}:{placement.tenancy.field})"
         async for one in store.unnamed(placement, topology.collections())
     ]
 
