@@ -197,6 +197,8 @@ def _made_like(old: End, ours: Schema, new: End) -> Iterator[Finding]:
         Verdict.CARRIED,
         f"collection {new.place.collection!r} is made like {old.place.collection!r}, with its indexes",
     )
+    for name, found in sorted(ours.vectors.items()):
+        yield from _precision(f"{found.kind} {name!r}", found, found)
     for name in sorted(ours.settings):
         if meaning(name) is None:
             yield Finding(
@@ -246,9 +248,14 @@ def _vector(what: str, ours: VectorField, theirs: VectorField | None) -> Iterato
 
 
 _FLOATS = frozenset({"float32", "float16"})
+_EXACT = _FLOATS | {"uint8"}
+"""Datatypes that give back what they were given, or a rounding of it that does not change when it is given again."""
 
 
 def _precision(what: str, ours: VectorField, theirs: VectorField) -> Iterator[Finding]:
+    if unknown := {ours.datatype, theirs.datatype} - _EXACT:
+        yield Finding(Verdict.REFUSED, f"{what}: {min(unknown)} may not give back what it was given")
+        return
     if ours.datatype == theirs.datatype:
         return
     text = f"{what}: {ours.datatype} on the old side, {theirs.datatype} on the new"

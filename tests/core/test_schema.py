@@ -17,6 +17,7 @@ IMAGE = VectorField(Kind.DENSE, 8, "dot")
 COLBERT = VectorField(Kind.MULTI, 8, "cosine", scoring="max_sim")
 HALF = replace(IMAGE, datatype="float16")
 BYTES = replace(IMAGE, datatype="uint8")
+TURBO = replace(IMAGE, datatype="turbo4")
 
 Vectors = Mapping[str, VectorField]
 
@@ -139,6 +140,7 @@ def test_a_place_names_a_dense_and_a_sparse_vector_that_its_collection_has(
         ),
         ({"image": BYTES}, {"image": IMAGE}, Verdict.REFUSED, "uint8 on the old side, float32 on the new"),
         ({"image": BYTES}, {"image": BYTES}, None, ""),
+        ({"image": TURBO}, {"image": TURBO}, Verdict.REFUSED, "turbo4 may not give back what it was given"),
         ({}, {"image": IMAGE}, Verdict.HARMLESS, "'image' is on the new side only"),
     ],
 )
