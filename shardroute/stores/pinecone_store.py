@@ -117,7 +117,7 @@ class PineconeStore(PineconeApi):
             self._require(change.id, self._change_misfit(place, change))
         known = [change for change in one_for_each(changes) if possible_id(change.id)]
         if known:
-            await self._reached(self._update(place, known), None)
+            await self._reached(place.collection, self._update(place, known), None)
 
     @staticmethod
     def _require(record_id: str, misfit: str | None) -> None:
@@ -127,17 +127,21 @@ class PineconeStore(PineconeApi):
     async def delete(self, place: Place, ids: Sequence[str]) -> None:
         known = [name for name in ids if possible_id(name)]
         parts = in_pages(known, _DELETED_AT_ONCE)
-        await all_written(self._reached(self._delete(place, part), None) for part in parts)
+        await all_written(self._reached(place.collection, self._delete(place, part), None) for part in parts)
 
     async def query(self, place: Place, query: Query) -> list[Match]:
         clause = self._translated(place, query.filter)
         if clause is False:
             return []
-        return await self._reached(self._query(place, query, _sent(clause)), [])
+        return await self._reached(place.collection, self._query(place, query, _sent(clause)), [])
 
     async def fetch(self, place: Place, ids: Sequence[str], *, vectors: bool = True) -> dict[str, Record]:
         known = [name for name in dict.fromkeys(ids) if possible_id(name)]
-        return await self._reached(self._fetch(place, known, vectors=vectors), {}) if known else {}
+        return (
+            await self._reached(place.collection, self._fetch(place, known, vectors=vectors), {})
+            if known
+            else {}
+        )
 
     async def scan(
         self,
@@ -163,7 +167,7 @@ class PineconeStore(PineconeApi):
         else:
             filtered: Mapping[str, Any] = _sent(clause) or {}
             read = self._fetch_where(place, filtered, token, min(limit, PAGE), vectors=vectors)
-        records, following = await self._reached(read, ([], None))
+        records, following = await self._reached(place.collection, read, ([], None))
         return Page(records, cursor_of(kind, following))
 
     async def _scan_ids(
@@ -181,7 +185,7 @@ class PineconeStore(PineconeApi):
         clause = self._translated(place, condition)
         if clause is False:
             return 0
-        return await self._reached(self._count(place, _sent(clause)), 0)
+        return await self._reached(place.collection, self._count(place, _sent(clause)), 0)
 
     async def _count(self, place: Place, clause: Mapping[str, Any] | None) -> int:
         total, token = 0, None
@@ -197,14 +201,14 @@ class PineconeStore(PineconeApi):
 
     async def estimate(self, place: Place) -> int:
         """Pinecone's own count of the namespace, which lags."""
-        found = await self._reached(self._namespace_told(place), None)
+        found = await self._reached(place.collection, self._namespace_told(place), None)
         return 0 if found is None else found.record_count
 
     async def fresh(self, place: Place) -> None:
         """Waits for a write that changes nothing to be seen by a search, and in any case for `lag` seconds."""
         await caught_up(
-            lambda: self._reached(self._write_fence(place), None),
-            lambda: self._reached(self._seen(place), None),
+            lambda: self._reached(place.collection, self._write_fence(place), None),
+            lambda: self._reached(place.collection, self._seen(place), None),
             self.lag,
         )
 
@@ -244,9 +248,16 @@ class PineconeStore(PineconeApi):
             raise ClusterRejected(self.name, f"index {place.collection!r} {reason}")
 
     async def _probe(self, place: Place) -> None:
-        """An index speaks one of the two APIs, and refuses whatever is asked of it in the other."""
+        """An index speaks one of the two APIs, and refuses whatever is asked of it in the other.
+
+        With whatever status: so it is asked about a namespace that is there, if there is any.
+        """
         try:
-            await self._holds_any(place.collection, self._namespace(place))
+            known = await self._connection.some_namespace(place.collection)
+            if known is None:
+                await self._holds_any(place.collection, self._namespace(place))
+            else:
+                await self._list(place.collection, known, None, 1)
         except PineconeRejected as error:
             if error.about not in (About.OTHER, About.NOT_FOUND):
                 raise
@@ -259,7 +270,7 @@ class PineconeStore(PineconeApi):
         return tenants(self._connection, placement.namespace, collections, self._holds_any)
 
     async def _holds_any(self, collection: str, namespace: str) -> bool:
-        ids, _ = await self._reached(self._list(collection, namespace, None, 1), ([], None))
+        ids, _ = await self._reached(collection, self._list(collection, namespace, None, 1), ([], None))
         return bool(ids)
 
     async def ping(self) -> None:
@@ -288,12 +299,16 @@ class PineconeStore(PineconeApi):
                 f"an answer to tenant {place.tenant!r} in {place.collection!r} is of another namespace",
             )
 
-    async def _reached(self, answer: Awaitable[_T], empty: _T) -> _T:
-        """The answer; `empty` where the tenant's namespace is not there yet."""
+    async def _reached(self, collection: str, answer: Awaitable[_T], empty: _T) -> _T:
+        """The answer; `empty` where the tenant's namespace is not there yet.
+
+        A namespace that is missing and an index that is missing are told in one way, and an index that is gone must
+        never pass for a tenant without records: so the index itself is asked whether it is there.
+        """
         try:
             return await answer
         except PineconeRejected as error:
-            if error.about is not About.NO_NAMESPACE:
+            if error.about is not About.NOT_FOUND or not await self._connection.exists(collection):
                 raise
             return empty
 

@@ -15,6 +15,7 @@ from shardroute.testing._pinecone_call import (
     Operation,
     Reply,
     namespace_name,
+    no_namespace,
 )
 from shardroute.testing._pinecone_errors import Refused
 from shardroute.testing._pinecone_index import Index
@@ -66,14 +67,14 @@ def list_namespaces(call: Call) -> Reply:
 def describe_namespace(call: Call) -> Reply:
     view = call.index.fetch(call.namespace)
     default = call.namespace == DEFAULT_NAMESPACE and call.index.spec.kind == "vectors"
-    if not view.exists and not default:
-        raise Refused(f"Namespace {call.namespace} not found", 404)
+    if not call.index.is_shown(view) and not default:
+        raise no_namespace(call)
     return Reply(_described(call.namespace, view))
 
 
 def delete_namespace(call: Call) -> Reply:
     if not call.index.accepts(call.namespace):
-        raise Refused("Namespace not found", 404)
+        raise no_namespace(call)
     return Reply({}, lsn=call.index.write(call.namespace, DropNamespace()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from shardroute.testing._pinecone_index import MISSING_NAMESPACE
 from shardroute.testing._pinecone_spec import IndexSpec
 
 SWITCHES = ("positions", "ne-matches-missing", "missing-namespace-is-404", "sparse-needs-dotproduct")
@@ -38,6 +39,16 @@ def arguments_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--api-key", help="the only key that is let in; without it any is")
     for switch in SWITCHES:
         parser.add_argument(f"--{switch}", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--missing-namespace-message",
+        default=MISSING_NAMESPACE,
+        help="what is said of a namespace that does not exist; {namespace} is its name",
+    )
+    parser.add_argument(
+        "--emptied-namespaces-go",
+        action="store_true",
+        help="a namespace without records is one that does not exist",
+    )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end with the process that started it"
     )

@@ -74,4 +74,10 @@ def namespace_name(value: Any) -> str:
 def require_namespace(call: Call) -> None:
     """Refuse the call if its namespace does not exist, unless the server is told to be lenient."""
     if call.index.project.behaviour.missing_namespace_is_404 and not call.index.accepts(call.namespace):
-        raise Refused("Namespace not found", 404)
+        raise no_namespace(call)
+
+
+def no_namespace(call: Call) -> Refused:
+    """The refusal of a call whose namespace does not exist."""
+    words = call.index.project.behaviour.missing_namespace_message
+    return Refused(words.replace("{namespace}", call.namespace), 404)

@@ -17,6 +17,7 @@ from shardroute.testing._pinecone_spec import IndexSpec
 from shardroute.testing._pinecone_writes import Write, as_json, from_json
 
 FILE = "pinecone.log"
+MISSING_NAMESPACE = "No namespace: '{namespace}'"
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class Behaviour:
     ne_matches_missing: bool = True
     missing_namespace_is_404: bool = True
     sparse_needs_dotproduct: bool = True
+    missing_namespace_message: str = MISSING_NAMESPACE
+    emptied_namespaces_go: bool = False
 
 
 class Index:
@@ -65,7 +68,11 @@ class Index:
 
     def accepts(self, namespace: str) -> bool:
         """Whether the namespace exists, all acknowledged writes considered."""
-        return namespace in self._namespaces and self._namespaces[namespace].exists
+        held = self._namespaces.get(namespace)
+        if held is None or not held.exists:
+            return False
+        view = self.fetch(namespace)
+        return view.lsn < held.lsn or self.is_shown(view)
 
     def search(self, namespace: str) -> View:
         """What query and search see now."""
@@ -78,7 +85,11 @@ class Index:
     def namespaces(self) -> dict[str, View]:
         """The namespaces that exist in the fetch view, in the order of their names."""
         views = {name: self.fetch(name) for name in sorted(self._namespaces)}
-        return {name: view for name, view in views.items() if view.exists}
+        return {name: view for name, view in views.items() if self.is_shown(view)}
+
+    def is_shown(self, view: View) -> bool:
+        """Whether there is a namespace to those who see this of it."""
+        return view.exists and not (self.project.behaviour.emptied_namespaces_go and not view.table.records)
 
     def _advanced(self, namespace: str) -> Namespace:
         held = self._namespaces.get(namespace)

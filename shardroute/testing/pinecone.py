@@ -86,7 +86,7 @@ import httpx
 from shardroute.testing._pinecone_app import PREFIX, PineconeApp, pinecone_app
 from shardroute.testing._pinecone_arguments import arguments_parser
 from shardroute.testing._pinecone_door import GrpcDoor, RemoteDoor
-from shardroute.testing._pinecone_index import Behaviour, Project
+from shardroute.testing._pinecone_index import MISSING_NAMESPACE, Behaviour, Project
 from shardroute.testing._pinecone_log import Lag
 from shardroute.testing._pinecone_spec import IndexSpec
 from shardroute.testing.faults import Faults
@@ -110,6 +110,9 @@ class PineconeServer:
         missing_namespace_is_404: whether a delete in a namespace that does not exist is refused.
         sparse_needs_dotproduct: whether a dense index of another metric refuses sparse values at once, or
             takes them and refuses only to query with them.
+        missing_namespace_message: what is said of a namespace that does not exist; ``{namespace}`` is its name. For
+            showing that nobody relies on the words.
+        emptied_namespaces_go: whether a namespace without records is one that does not exist.
         clock: seconds; for tests that do not want to wait.
         seed: of the dice that draw jitter and errors.
     """
@@ -128,6 +131,8 @@ class PineconeServer:
         ne_matches_missing: bool = True,
         missing_namespace_is_404: bool = True,
         sparse_needs_dotproduct: bool = True,
+        missing_namespace_message: str = MISSING_NAMESPACE,
+        emptied_namespaces_go: bool = False,
         clock: Callable[[], float] = time.time,
         seed: int = 0,
     ) -> None:
@@ -136,7 +141,12 @@ class PineconeServer:
         self._indexes = dict(indexes or {})
         self._lag = lag or Lag()
         self._behaviour = Behaviour(
-            positions, ne_matches_missing, missing_namespace_is_404, sparse_needs_dotproduct
+            positions,
+            ne_matches_missing,
+            missing_namespace_is_404,
+            sparse_needs_dotproduct,
+            missing_namespace_message,
+            emptied_namespaces_go,
         )
         self._faults = Faults()
         self._rates = dict(rates or {})
@@ -149,6 +159,11 @@ class PineconeServer:
     def faults(self) -> Faults:
         """What goes wrong at the moment: set its fields, or `update` and `clear` it."""
         return self._faults
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What documentation leaves open, as it was given; its fields may be set at any time."""
+        return self._behaviour
 
     @property
     def lag(self) -> Lag:
@@ -280,6 +295,8 @@ def _server(given: argparse.Namespace) -> PineconeServer:
         ne_matches_missing=given.ne_matches_missing,
         missing_namespace_is_404=given.missing_namespace_is_404,
         sparse_needs_dotproduct=given.sparse_needs_dotproduct,
+        missing_namespace_message=given.missing_namespace_message,
+        emptied_namespaces_go=given.emptied_namespaces_go,
     )
 
 

@@ -200,8 +200,8 @@ async def test_a_sparse_index_has_no_dimension(server: PineconeServer) -> None:
 
 
 REFUSED: list[tuple[Callable[[GrpcIndex], Any], type[PineconeError], str]] = [
-    (lambda index: index.describe_namespace(name="none"), NotFoundError, "none not found"),
-    (lambda index: index.delete(ids=["1"], namespace="none"), NotFoundError, "Namespace not found"),
+    (lambda index: index.describe_namespace(name="none"), NotFoundError, "No namespace: 'none'"),
+    (lambda index: index.delete(ids=["1"], namespace="none"), NotFoundError, "No namespace: 'none'"),
     (lambda index: index.create_namespace(name="there"), ConflictError, "already exists"),
     (lambda index: index.upsert(vectors=[vector("1", 1, 2, 3)]), ApiError, "dimension 3 does not match"),
     (lambda index: index.upsert(vectors=[vector("x" * 513)]), ApiError, "512"),

@@ -200,7 +200,7 @@ async def test_deletes(index: AsyncIndex, what: dict[str, Any], left: list[str])
 async def test_a_delete_in_a_namespace_that_does_not_exist_is_404_unless_switched_off(strict: bool) -> None:
     async with served(missing_namespace_is_404=strict) as server, client(server, "vectors") as index:
         if strict:
-            with pytest.raises(NotFoundError, match="Namespace not found"):
+            with pytest.raises(NotFoundError, match="No namespace: '"):
                 await index.delete(ids=["1"], namespace="nowhere")
         else:
             await index.delete(ids=["1"], namespace="nowhere")
