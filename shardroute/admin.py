@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from .checkup import memory_notes, memory_problems, unread
+from .checkup import memory_notes, memory_problems, unread, unrouted
 from .clusters import connected
 from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
@@ -153,6 +153,9 @@ class Admin:
         found.problems += memory_problems(found.memory)
         found.notes += memory_notes(found.memory)
         problems, notes = await unread(self.config.route, shard_map, self._stores)
+        found.problems += problems
+        found.notes += notes
+        problems, notes = await unrouted(self.config.route.old, self._stores)
         found.problems += problems
         found.notes += notes
         for name in await self._plane.journal.suspected():

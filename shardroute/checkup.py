@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Set
+from dataclasses import replace
 
 from .control import Memory
 from .errors import ShardrouteError
 from .phases import EFFECTS, Phase, Side
 from .ports import Store
 from .shardmap import Migration, ShardMap
-from .topology import Topology
+from .topology import DEFAULT_NAMESPACE, Place, TenancyKind, Topology
 
 _FULL = 0.8  # of maxmemory: what is above is told as a problem
 _NEAR = 0.9  # of the budget for statistics
@@ -18,6 +19,11 @@ _PATIENCE = 10.0  # seconds for listing the tenants of both clusters
 _STEPS = 5
 """Moves that bring a tenant from OLD to NEW. A record at NEW of a smaller epoch never made them: it was declared."""
 
+_NO_OWNER = (
+    "it is the default one, of requests that name none. Say whose it is: "
+    'placement = {{ …, default_namespace = "TENANT" }} in topologies.{topology}'
+)
+_SHADOWED = "tenant {tenant!r} has the default namespace instead (default_namespace). Choose another name for that one"
 _NOT_LOOKED = "records that nobody reads were not looked for"
 _HOW = "Do not purge it: docs/operations.md, 'Records that nobody reads', says how to bring it over"
 
@@ -43,6 +49,46 @@ def memory_notes(found: Memory) -> list[str]:
 
 def megabytes(number: int) -> str:
     return f"{number / 1e6:,.1f} MB"
+
+
+async def unrouted(topology: Topology, stores: Mapping[str, Store]) -> tuple[list[str], list[str]]:
+    """Namespaces that hold records and that no tenant can have: problems and notes. Asks for ten seconds at most.
+
+    The default one, where the placement does not say whose it is; and the one that its tenant would have by the
+    pattern. Both may hold what an application reads through its vendor's client, and would find no more.
+    """
+    if topology.placement.tenancy.kind is not TenancyKind.NAMESPACE:
+        return [], []
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await _unrouted(topology, stores[topology.placement.cluster]), []
+    except TimeoutError:
+        return [], [f"{_NOT_LOOKED}: the cluster did not list its namespaces in {_PATIENCE:g} s"]
+    except ShardrouteError as error:
+        return [], [f"{_NOT_LOOKED}: {error}"]
+
+
+async def _unrouted(topology: Topology, store: Store) -> list[str]:
+    placement = topology.placement
+    owner, found = placement.default_namespace, []
+    for place in topology.shared_places():
+        own = bool(owner) and topology.place(owner).collection == place.collection
+        suspected = {} if own else {DEFAULT_NAMESPACE: _NO_OWNER.format(topology=topology.name)}
+        if owner:
+            suspected[placement.named(owner)] = _SHADOWED.format(tenant=owner)
+        for namespace, hint in suspected.items():
+            if await _holds_any(store, replace(place, namespace=namespace)):
+                found.append(
+                    f"cluster {store.name!r}: namespace {namespace!r} of {place.collection!r} has records that nobody "
+                    f"routes: {hint}"
+                )
+    return found
+
+
+async def _holds_any(store: Store, place: Place) -> bool:
+    if await store.describe(place) is None:
+        return False
+    return bool((await store.scan(place, limit=1, vectors=False)).records)
 
 
 async def unread(

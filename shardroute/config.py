@@ -297,8 +297,14 @@ _SECTIONS: Mapping[str, type[Any]] = {
 
 
 def _agreed(topology: Topology) -> dict[str, Any]:
-    """Which encoder makes the vectors, and not how patiently a process of its own asks it."""
-    return {key: value for key, value in asdict(topology).items() if not key.startswith("encoder_")}
+    """Which encoder makes the vectors, and not how patiently a process of its own asks it.
+
+    A map that was made before there was a `default_namespace` agrees with a configuration that has none.
+    """
+    agreed = {key: value for key, value in asdict(topology).items() if not key.startswith("encoder_")}
+    if not topology.placement.default_namespace:
+        del agreed["placement"]["default_namespace"]
+    return agreed
 
 
 def _flat(value: Any, path: str = "") -> dict[str, str]:
@@ -376,7 +382,7 @@ def _placement(raw: object, path: str, clusters: Mapping[str, ClusterConfig]) ->
         raise ConfigError(f"{path} must be a table")
     _refuse_unknown(
         raw,
-        ("cluster", "collection", "tenancy", "ids", "vector_name", "sparse_name", "namespace"),
+        tuple(member.name for member in fields(Placement)),
         f"{path}.",
     )
     if raw.get("cluster") not in clusters:

@@ -267,7 +267,7 @@ class PineconeStore(PineconeApi):
 
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         """Those of the namespaces that the placement's pattern could have named, if they hold records."""
-        return tenants(self._connection, placement.namespace, collections, self._holds_any)
+        return tenants(self._connection, placement, collections, self._holds_any)
 
     async def _holds_any(self, collection: str, namespace: str) -> bool:
         ids, _ = await self._reached(collection, self._list(collection, namespace, None, 1), ([], None))
