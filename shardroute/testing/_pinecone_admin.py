@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,12 +21,11 @@ from shardroute.testing._pinecone_call import (
 from shardroute.testing._pinecone_errors import Refused
 from shardroute.testing._pinecone_index import Index
 from shardroute.testing._pinecone_log import View
+from shardroute.testing._pinecone_settings import MANAGED, at_creation, refuse_unknown, to_configure
 from shardroute.testing._pinecone_spec import IndexSpec
 from shardroute.testing._pinecone_writes import CreateNamespace, DropNamespace
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?")
-SETTINGS = ("tags", "deletion_protection")
-MANAGED = {"deployment_type": "managed", "cloud": "aws", "region": "us-east-1"}
 
 
 def stats(call: Call) -> Reply:
@@ -89,14 +89,16 @@ DATA_OPERATIONS = [
 
 
 def create_index(call: AdminCall) -> Reply:
-    name = call.body.get("name")
+    settings = at_creation(call.body)
+    name = _free_name(call) if call.body.get("name") is None else call.body["name"]
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise Refused("Name must consist of lower case alphanumeric characters or '-', 1-45 of them")
     if name in call.project.indexes:
         raise Refused(f"Resource {name} already exists", 409)
     schema = check.mapping(call.body.get("schema"), "schema")
+    refuse_unknown(schema, {"fields"}, "schema: ")
     index = call.project.create(
-        name, IndexSpec(check.mapping(schema.get("fields"), "schema.fields")), _settings(call)
+        name, IndexSpec(check.mapping(schema.get("fields"), "schema.fields")), settings
     )
     return Reply(_index(call, index), 201)
 
@@ -110,7 +112,9 @@ def describe_index(call: AdminCall) -> Reply:
 
 
 def configure_index(call: AdminCall) -> Reply:
-    return Reply(_index(call, call.project.configure(call.params["name"], _settings(call))))
+    name = call.params["name"]
+    changes = to_configure(call.body, call.project.index(name).settings)
+    return Reply(_index(call, call.project.configure(name, changes)))
 
 
 def delete_index(call: AdminCall) -> Reply:
@@ -131,8 +135,10 @@ CONTROL_OPERATIONS = [
 ]
 
 
-def _settings(call: AdminCall) -> dict[str, Any]:
-    return {name: call.body[name] for name in SETTINGS if name in call.body}
+def _free_name(call: AdminCall) -> str:
+    while (name := f"index-{secrets.token_hex(4)}") in call.project.indexes:
+        pass
+    return name
 
 
 def _index(call: AdminCall, index: Index) -> dict[str, Any]:

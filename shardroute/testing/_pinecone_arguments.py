@@ -8,7 +8,13 @@ import json
 from shardroute.testing._pinecone_index import MISSING_NAMESPACE
 from shardroute.testing._pinecone_spec import IndexSpec
 
-SWITCHES = ("positions", "ne-matches-missing", "missing-namespace-is-404", "sparse-needs-dotproduct")
+SWITCHES = {
+    "positions": True,
+    "ne-matches-missing": True,
+    "missing-namespace-is-404": True,
+    "sparse-needs-dotproduct": False,
+}
+"""What is on or off, and which of them it is unless told otherwise."""
 
 
 def arguments_parser(description: str) -> argparse.ArgumentParser:
@@ -37,8 +43,8 @@ def arguments_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--search-lag", type=float, default=0.0, help="seconds; inf is never")
     parser.add_argument("--fetch-lag", type=float, default=0.0, help="seconds; inf is never")
     parser.add_argument("--api-key", help="the only key that is let in; without it any is")
-    for switch in SWITCHES:
-        parser.add_argument(f"--{switch}", action=argparse.BooleanOptionalAction, default=True)
+    for switch, default in SWITCHES.items():
+        parser.add_argument(f"--{switch}", action=argparse.BooleanOptionalAction, default=default)
     parser.add_argument(
         "--missing-namespace-message",
         default=MISSING_NAMESPACE,

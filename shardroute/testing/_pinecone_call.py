@@ -26,8 +26,13 @@ class Call:
     @property
     def namespace(self) -> str:
         """The namespace in the path, the query or the body; the default one has two names."""
-        given = self.params.get("namespace") or self.query.get("namespace") or self.body.get("namespace")
-        return namespace_name(given or DEFAULT_NAMESPACE)
+        return namespace_name(self.given_namespace or DEFAULT_NAMESPACE)
+
+    @property
+    def given_namespace(self) -> Any:
+        """As it stood in the request, and as it is answered: "" where none was named."""
+        given = (source.get("namespace") for source in (self.params, self.query, self.body))
+        return next(filter(None, given), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,7 @@ def _scores(call: Call, view: View) -> tuple[Mapping[str, float], bool]:
     spec = call.index.spec
     match clause.get("type"):
         case "dense_vector" if name in spec.dense:
-            vector = check.dense_vector(clause.get("values"), spec.dense[name], "The query vector")
+            vector = check.query_vector(clause.get("values"), spec.dense[name], "The query vector")
             ids, values = view.table.dense_scores(name, vector, spec.dense[name].metric)
             return dict(zip(ids, values.tolist(), strict=True)), spec.dense[name].metric == "euclidean"
         case "sparse_vector" if name in spec.sparse:

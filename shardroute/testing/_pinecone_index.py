@@ -27,7 +27,7 @@ class Behaviour:
     positions: bool = True
     ne_matches_missing: bool = True
     missing_namespace_is_404: bool = True
-    sparse_needs_dotproduct: bool = True
+    sparse_needs_dotproduct: bool = False
     missing_namespace_message: str = MISSING_NAMESPACE
     emptied_namespaces_go: bool = False
 

@@ -57,8 +57,6 @@ What is guessed, because documentation is silent or of two minds (arguments of `
   (haystack-core-integrations issue 590). `$exists` counts an empty list as there. `$not` negates a filter, though
   the SDK's filter builder has none.
 - A delete in a namespace that does not exist is answered 404 by both APIs; an update there is a write without effect.
-- Sparse values on a dense index of another metric than dotproduct are refused when written; documentation has it
-  that they can be written and fetched, not queried.
 - Fetch by metadata, list, statistics and namespaces are as fresh as fetch. `matched_records` is counted there too.
 - A deleted namespace goes on with its positions when it is made again.
 - A query by the id of a record that is not there matches nothing.
@@ -130,7 +128,7 @@ class PineconeServer:
         positions: bool = True,
         ne_matches_missing: bool = True,
         missing_namespace_is_404: bool = True,
-        sparse_needs_dotproduct: bool = True,
+        sparse_needs_dotproduct: bool = False,
         missing_namespace_message: str = MISSING_NAMESPACE,
         emptied_namespaces_go: bool = False,
         clock: Callable[[], float] = time.time,
