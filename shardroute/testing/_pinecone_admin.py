@@ -20,7 +20,7 @@ from shardroute.testing._pinecone_call import (
 )
 from shardroute.testing._pinecone_errors import Refused
 from shardroute.testing._pinecone_index import Index
-from shardroute.testing._pinecone_log import View
+from shardroute.testing._pinecone_log import Read, View
 from shardroute.testing._pinecone_settings import MANAGED, at_creation, refuse_unknown, to_configure
 from shardroute.testing._pinecone_spec import IndexSpec
 from shardroute.testing._pinecone_writes import CreateNamespace, DropNamespace
@@ -65,7 +65,7 @@ def list_namespaces(call: Call) -> Reply:
 
 
 def describe_namespace(call: Call) -> Reply:
-    view = call.index.fetch(call.namespace)
+    view = call.index.read(call.namespace, Read.COUNTS)
     default = call.namespace == DEFAULT_NAMESPACE and call.index.spec.kind == "vectors"
     if not call.index.is_shown(view) and not default:
         raise no_namespace(call)

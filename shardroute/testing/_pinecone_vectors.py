@@ -10,7 +10,7 @@ from shardroute.testing import _pinecone_checks as check
 from shardroute.testing._pinecone_call import Call, Operation, Reply, require_namespace
 from shardroute.testing._pinecone_errors import Refused
 from shardroute.testing._pinecone_index import Index
-from shardroute.testing._pinecone_log import View
+from shardroute.testing._pinecone_log import Read, View
 from shardroute.testing._pinecone_spec import DENSE, SPARSE, Dense, IndexSpec
 from shardroute.testing._pinecone_table import Record, Sparse, Vector, best, only
 from shardroute.testing._pinecone_writes import (
@@ -37,7 +37,7 @@ def upsert(call: Call) -> Reply:
 
 
 def query(call: Call) -> Reply:
-    view = call.index.search(call.namespace)
+    view = call.index.read(call.namespace, Read.SEARCH)
     top_k = check.integer(call.body.get("topK", 0), "topK", check.MAX_TOP_K, 0)
     scores = _scores(call, view)
     if (raw := call.body.get("filter")) is not None:
@@ -53,7 +53,7 @@ def query(call: Call) -> Reply:
 
 def fetch(call: Call) -> Reply:
     ids = check.record_ids(list(call.ids))
-    records = call.index.fetch(call.namespace).table.records
+    records = call.index.read(call.namespace, Read.FETCH).table.records
     vectors = {name: _shown(records[name]) for name in ids if name in records}
     return Reply({"vectors": vectors, "namespace": call.given_namespace, "usage": {"readUnits": 1}})
 
@@ -61,7 +61,8 @@ def fetch(call: Call) -> Reply:
 def fetch_by_metadata(call: Call) -> Reply:
     condition = call.index.compile(_filter(call.body, "Empty filter provided for fetch by metadata request"))
     limit = check.integer(call.body.get("limit"), "limit", check.MAX_FETCH_PAGE, 100)
-    after = call.index.fetch(call.namespace).table.after(check.last_of(call.body.get("paginationToken")))
+    table = call.index.read(call.namespace, Read.METADATA).table
+    after = table.after(check.last_of(call.body.get("paginationToken")))
     found = list(itertools.islice((record for record in after if condition(record.metadata)), limit + 1))
     vectors = {record.id: _shown(record) for record in found[:limit]}
     body = {"vectors": vectors, "namespace": call.given_namespace, "usage": {"readUnits": 1}}
@@ -71,7 +72,7 @@ def fetch_by_metadata(call: Call) -> Reply:
 def list_ids(call: Call) -> Reply:
     limit = check.integer(call.query.get("limit"), "limit", check.MAX_LIST, check.MAX_LIST)
     last = check.last_of(call.query.get("paginationToken"))
-    table = call.index.fetch(call.namespace).table
+    table = call.index.read(call.namespace, Read.LIST).table
     prefix = check.prefix(call.query.get("prefix", ""))
     found = [record.id for record in itertools.islice(table.after(last, prefix), limit + 1)]
     body = {"vectors": [{"id": name} for name in found[:limit]], "namespace": call.given_namespace}
@@ -140,7 +141,7 @@ def _filter(body: Mapping[str, Any], if_empty: str) -> dict[str, Any]:
 
 
 def _count(call: Call, raw: Mapping[str, Any]) -> int:
-    return len(call.index.fetch(call.namespace).table.matching(call.index.compile(raw)))
+    return len(call.index.read(call.namespace, Read.METADATA).table.matching(call.index.compile(raw)))
 
 
 def _record(item: Mapping[str, Any], index: Index) -> Record:

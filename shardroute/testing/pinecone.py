@@ -24,8 +24,9 @@ Or from a shell, until SIGTERM or SIGINT::
 
 It prints ``listening on http://127.0.0.1:5080`` when it is ready. That is the host of the control plane; an
 index has the host ``http://127.0.0.1:5080/index/NAME``. Switches are read with GET and set with PUT, as JSON:
-``/_faults`` (the fields of `Faults`; those left out return to their defaults), ``/_lag`` (``{"search": 0.5,
-"fetch": null}``; null is never) and ``/_rates`` (requests a second to each namespace, ``{"upsert": 100}``).
+``/_faults`` (the fields of `Faults`; those left out return to their defaults), ``/_lag`` (the fields of `Lag`:
+``{"search": 0.5, "fetch": null, "replicas": [0, 2]}``; null is never) and ``/_rates`` (requests a second to
+each namespace, ``{"upsert": 100}``).
 
 Over gRPC, without TLS, each vector index has a port of its own, opened by `grpc_host` or GET ``/_grpc/NAME``; the
 control plane does not tell it. The SDK's client is synchronous, so for another thread or process::
@@ -36,9 +37,11 @@ It serves the vectors API, the documents API, namespaces, and indexes (create, l
 as of API version 2026-07. As in Pinecone an index speaks one of the two data APIs and refuses the other.
 
 How it lags: each namespace is a log. A write is answered with its position (LSN) and is seen by query and
-search, which say how far they have come, when it is `Lag.search` seconds old, and by everything else when it
-is `Lag.fetch` seconds old; always in the order of the log, filters included. What was seen stays seen when
-the lag is made longer, and a restart catches up with the whole log.
+search, which say how far they have come, when it is `Lag.search` seconds old, and by fetches when it is
+`Lag.fetch` seconds old; lists of ids, fetches by metadata and counts each have a lag of their own if they are
+given one. Always in the order of the log, filters included. What was seen stays seen when the lag is made
+longer, unless there are replicas that differ (`Lag.replicas`): reads ask them in turn. A restart catches up
+with the whole log.
 
 What is different from the real service:
 
@@ -57,7 +60,7 @@ What is guessed, because documentation is silent or of two minds (arguments of `
   (haystack-core-integrations issue 590). `$exists` counts an empty list as there. `$not` negates a filter, though
   the SDK's filter builder has none.
 - A delete in a namespace that does not exist is answered 404 by both APIs; an update there is a write without effect.
-- Fetch by metadata, list, statistics and namespaces are as fresh as fetch. `matched_records` is counted there too.
+- `matched_records` is as fresh as fetches by metadata.
 - A deleted namespace goes on with its positions when it is made again.
 - A query by the id of a record that is not there matches nothing.
 - A sparse search finds only what shares an index with the query; with a dense vector, the scores add up.
@@ -82,7 +85,7 @@ from typing import Any, Self
 import httpx
 
 from shardroute.testing._pinecone_app import PREFIX, PineconeApp, pinecone_app
-from shardroute.testing._pinecone_arguments import arguments_parser
+from shardroute.testing._pinecone_arguments import arguments_parser, lag_arguments, lag_of
 from shardroute.testing._pinecone_door import GrpcDoor, RemoteDoor
 from shardroute.testing._pinecone_index import MISSING_NAMESPACE, Behaviour, Project
 from shardroute.testing._pinecone_log import Lag
@@ -252,7 +255,7 @@ class PineconeProcess(ChildServer):
         for name, spec in (indexes or {}).items():
             arguments += ["--schema", f"{name}={json.dumps(spec.fields)}"]
         if lag is not None:
-            arguments += ["--search-lag", str(lag.search), "--fetch-lag", str(lag.fetch)]
+            arguments += lag_arguments(lag)
         super().__init__("shardroute.testing.pinecone", [*arguments, *options], port=port)
         self._door = RemoteDoor()
 
@@ -287,7 +290,7 @@ def _server(given: argparse.Namespace) -> PineconeServer:
         given.path,
         dict([*given.index, *given.schema]),
         host=given.host,
-        lag=Lag(given.search_lag, given.fetch_lag),
+        lag=lag_of(given),
         api_key=given.api_key,
         positions=given.positions,
         ne_matches_missing=given.ne_matches_missing,
