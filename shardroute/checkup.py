@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Set
 from dataclasses import replace
 
+from .config import Config
 from .control import Memory
 from .errors import ShardrouteError
 from .phases import EFFECTS, Phase, Side
@@ -49,6 +50,19 @@ def memory_notes(found: Memory) -> list[str]:
 
 def megabytes(number: int) -> str:
     return f"{number / 1e6:,.1f} MB"
+
+
+def lag_notes(config: Config, stores: Mapping[str, Store]) -> list[str]:
+    """Clusters whose reads may lag for longer than a hold lasts."""
+    hold = config.migration.max_hold
+    clusters = (topology.placement.cluster for topology in (config.route.old, config.route.new))
+    return [
+        f"reads of cluster {name!r} may lag by {stores[name].lag:g} s (clusters.{name}.lag), and migration.max_hold is "
+        f"{hold:g} s: a cut-over that finds debt is given up and tried again, and `finish` is refused. Measure the "
+        "lag and set it, then max_hold above it: docs/pinecone-documents.md, 'How far reads lag'"
+        for name in dict.fromkeys(clusters)
+        if 0 < stores[name].lag >= hold
+    ]
 
 
 async def unrouted(topology: Topology, stores: Mapping[str, Store]) -> tuple[list[str], list[str]]:

@@ -24,7 +24,7 @@ from .pinecone_batches import PAGE, by_bytes, halves, in_pages, one_for_each
 from .pinecone_connection import Connection
 from .pinecone_errors import About, PineconeRejected, all_written
 from .pinecone_filters import Clause, translate
-from .pinecone_freshness import caught_up
+from .pinecone_freshness import SAFE_LAG, Freshness
 from .pinecone_namespaces import tenants
 from .pinecone_records import METRICS, empty_list_misfit, possible_id
 from .pinecone_scan import cursor_of, scan_ids, token_of
@@ -50,11 +50,16 @@ class PineconeStore(PineconeApi):
         if not isinstance(empty_lists, bool):
             raise TypeError(f"empty_lists is {empty_lists!r}; it is true or false")
         self.name = name
-        self.lag = lag
+        self._freshness = Freshness(name, lag)
         self.address = connection.address
         self._connection = connection
         self._timeout = timeout
         self._empty_lists = empty_lists
+
+    @property
+    def lag(self) -> float:
+        """As configured, or longer where searches were seen to lag."""
+        return self._freshness.lag
 
     @classmethod
     def connect(
@@ -65,15 +70,16 @@ class PineconeStore(PineconeApi):
         host: str | None = None,
         control_host: str | None = None,
         timeout: float = 10.0,
-        lag: float = 5.0,
+        lag: float = SAFE_LAG,
         rate: float = 100.0,
         empty_lists: bool = False,
     ) -> Self:
         """A store with clients of its own; nothing is sent before the first request.
 
         `host`: of the one index that is this cluster. Without it, a place's collection is the name of an
-        index, found at `control_host`. `timeout`: seconds for each request. `lag`: seconds after which every
-        read sees a write. `rate`: requests a second to each namespace, for each operation; less after a 429.
+        index, found at `control_host`. `timeout`: seconds for each request. `lag`: seconds after which every read
+        surely sees a write; docs/pinecone-documents.md says how to measure it. `rate`: requests a second to each
+        namespace, for each operation; less after a 429.
         `empty_lists`: whether metadata may hold them. Pinecone's `$exists` takes them as there, other stores as
         absent: so either they are refused, or that operator.
         """
@@ -206,10 +212,9 @@ class PineconeStore(PineconeApi):
 
     async def fresh(self, place: Place) -> None:
         """Waits for a write that changes nothing to be seen by a search, and in any case for `lag` seconds."""
-        await caught_up(
+        await self._freshness.caught_up(
             lambda: self._reached(place.collection, self._write_fence(place), None),
             lambda: self._reached(place.collection, self._seen(place), None),
-            self.lag,
         )
 
     async def remove(self, place: Place, ids: Sequence[str], mark: str) -> None:
