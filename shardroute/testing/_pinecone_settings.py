@@ -25,9 +25,9 @@ def at_creation(body: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a new index. Raises Refused for what is unknown, and for deployments that are not managed."""
     refuse_unknown(body, CREATED)
     deployment = {**MANAGED, **check.mapping(body.get("deployment") or {}, "deployment")}
-    refuse_unknown(deployment, MANAGED.keys())
     if deployment["deployment_type"] != "managed":
         raise Refused(f"the emulator has no deployments of type {deployment['deployment_type']!r}")
+    refuse_unknown(deployment, MANAGED.keys())
     settings = {"deployment": deployment, **_common(body)}
     settings["tags"] = _merged({}, body.get("tags"))
     return settings
