@@ -282,6 +282,30 @@ async def test_positions_stand_before_the_answer(server: PineconeServer) -> None
     assert (wrote, read) == ({"x-pinecone-request-lsn": "1"}, {"x-pinecone-max-indexed-lsn": "1"})
 
 
+@pytest.mark.parametrize("words", ["No namespace: '{namespace}'", "gone", ""])
+async def test_a_namespace_that_is_missing_is_said_so_in_any_words_over_both_interfaces(words: str) -> None:
+    async with served(missing_namespace_message=words) as server:
+        refused: list[str] = []
+
+        def use(index: GrpcIndex) -> None:
+            for ask in (
+                lambda: index.delete(ids=["1"], namespace="none"),
+                lambda: index.describe_namespace(name="none"),
+                lambda: index.delete_namespace(name="none"),
+            ):
+                with pytest.raises(NotFoundError) as caught:
+                    ask()
+                refused.append(caught.value.message)
+
+        await using(server, use)
+        async with client(server, "vectors") as index:
+            with pytest.raises(NotFoundError) as caught:
+                await index.delete(ids=["1"], namespace="none")
+        assert all(
+            words.replace("{namespace}", "none") in message for message in [*refused, caught.value.message]
+        )
+
+
 @pytest.mark.parametrize("named", ["", "__default__"])
 async def test_the_default_namespace_is_answered_by_the_name_that_it_was_asked_by(
     server: PineconeServer, named: str
