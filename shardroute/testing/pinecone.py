@@ -67,8 +67,10 @@ What is guessed, because documentation is silent or of two minds (arguments of `
 - The documents API scores euclidean as the vectors API does, by squared distance, and reads numbers back as
   floats unless the schema declares an integer.
 - A required field of a document cannot be removed by an update.
-- Which header a position stands in: `x-pinecone-request-lsn` of writes, `x-pinecone-max-indexed-lsn` of searches,
-  in both APIs. The words of most refusals.
+- That the documents API tells positions in the headers of the vectors API. The words of most refusals: nobody should
+  go by them, and `missing_namespace_message` shows whether somebody does.
+
+`make pinecone-sdk` runs the integration tests of Pinecone's own SDK on it (docs/reliability.md).
 """
 
 from __future__ import annotations
