@@ -10,7 +10,7 @@ CHECK := tests/core/test_rules.py tests/core/test_phases.py tests/model tests/co
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak matrix lint types bench model example-fastapi example-django clean
+.PHONY: help demo check test soak pinecone-sdk matrix lint types bench model example-fastapi example-django clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -26,6 +26,13 @@ test: $(READY)  ## all tests, on three processes: many of them wait for clocks
 
 soak: $(READY)  ## runs under drawn fault schedules, judged by porcupine: MINUTES=10 JOBS=1 SEEDS=1-200
 	@$(BIN)/python -m tests.soak $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES)) --jobs $(or $(JOBS),1)
+
+pinecone-sdk: $(READY)  ## the integration tests of Pinecone's own SDK on the emulator: PINECONE_SDK=checkout of its v9.0.1
+	@test -n "$(PINECONE_SDK)" || { \
+	  echo "say where the SDK's tests are: PINECONE_SDK=path make pinecone-sdk (git clone -b v9.0.1" \
+	    "https://github.com/pinecone-io/python-sdk path)" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --editable '.[pinecone-sdk]'
+	@$(BIN)/python -m tests.pinecone_sdk "$(PINECONE_SDK)"
 
 matrix:  ## the integrations on every Python >= 3.11 that is here, each with the newest Django it takes
 	@done=; for name in $(PYTHONS); do \

@@ -7,7 +7,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from .checkup import memory_notes, memory_problems, unnamed, unnamed_problems, unread
+from .checkup import (
+    lag_notes,
+    memory_notes,
+    memory_problems,
+    unnamed,
+    unnamed_problems,
+    unread,
+    unrouted,
+)
 from .clusters import connected
 from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
@@ -148,6 +156,7 @@ class Admin:
         found.problems += await session_problems(self._plane)
         found.problems += await self._cluster_problems(shard_map)
         found.notes += await self._redis_notes()
+        found.notes += lag_notes(self.config, self._stores)
         moving = [name for name, standing in shard_map.tenants.items() if not EFFECTS[standing.phase].settled]
         found.half_done = await self.status(moving) if moving else []
         found.memory = await self._plane.memory(moving)
@@ -155,6 +164,7 @@ class Admin:
         found.notes += memory_notes(found.memory)
         for look in (
             unread(self.config.route, shard_map, self._stores),
+            unrouted(self.config.route.old, self._stores),
             unnamed_problems(self.config.route, self._stores),
         ):
             problems, notes = await look

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Set
+from dataclasses import replace
 
+from .config import Config
 from .control import Memory
 from .errors import ShardrouteError
 from .phases import EFFECTS, Phase, Side
 from .ports import Store
 from .shardmap import Migration, ShardMap
-from .topology import Topology
+from .topology import DEFAULT_NAMESPACE, Place, TenancyKind, Topology
 
 _FULL = 0.8  # of maxmemory: what is above is told as a problem
 _NEAR = 0.9  # of the budget for statistics
@@ -18,6 +20,11 @@ _PATIENCE = 10.0  # seconds for listing the tenants of both clusters
 _STEPS = 5
 """Moves that bring a tenant from OLD to NEW. A record at NEW of a smaller epoch never made them: it was declared."""
 
+_NO_OWNER = (
+    "it is the default one, of requests that name none. Say whose it is: "
+    'placement = {{ …, default_namespace = "TENANT" }} in topologies.{topology}'
+)
+_SHADOWED = "tenant {tenant!r} has the default namespace instead (default_namespace). Choose another name for that one"
 _NOT_LOOKED = "records that nobody reads were not looked for"
 _UNNAMED = "records that are no tenant's were not looked for"
 _NAME_THEM = "They are never moved. See docs/operations.md, 'Records of no tenant'"
@@ -45,6 +52,59 @@ def memory_notes(found: Memory) -> list[str]:
 
 def megabytes(number: int) -> str:
     return f"{number / 1e6:,.1f} MB"
+
+
+def lag_notes(config: Config, stores: Mapping[str, Store]) -> list[str]:
+    """Clusters whose reads may lag for longer than a hold lasts."""
+    hold = config.migration.max_hold
+    clusters = (topology.placement.cluster for topology in (config.route.old, config.route.new))
+    return [
+        f"reads of cluster {name!r} may lag by {stores[name].lag:g} s (clusters.{name}.lag), and migration.max_hold is "
+        f"{hold:g} s: a cut-over that finds debt is given up and tried again, and `finish` is refused. Measure the "
+        "lag and set it, then max_hold above it: docs/pinecone-documents.md, 'How far reads lag'"
+        for name in dict.fromkeys(clusters)
+        if 0 < stores[name].lag >= hold
+    ]
+
+
+async def unrouted(topology: Topology, stores: Mapping[str, Store]) -> tuple[list[str], list[str]]:
+    """Namespaces that hold records and that no tenant can have: problems and notes. Asks for ten seconds at most.
+
+    The default one, where the placement does not say whose it is; and the one that its tenant would have by the
+    pattern. Both may hold what an application reads through its vendor's client, and would find no more.
+    """
+    if topology.placement.tenancy.kind is not TenancyKind.NAMESPACE:
+        return [], []
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await _unrouted(topology, stores[topology.placement.cluster]), []
+    except TimeoutError:
+        return [], [f"{_NOT_LOOKED}: the cluster did not list its namespaces in {_PATIENCE:g} s"]
+    except ShardrouteError as error:
+        return [], [f"{_NOT_LOOKED}: {error}"]
+
+
+async def _unrouted(topology: Topology, store: Store) -> list[str]:
+    placement = topology.placement
+    owner, found = placement.default_namespace, []
+    for place in topology.shared_places():
+        own = bool(owner) and topology.place(owner).collection == place.collection
+        suspected = {} if own else {DEFAULT_NAMESPACE: _NO_OWNER.format(topology=topology.name)}
+        if owner:
+            suspected[placement.named(owner)] = _SHADOWED.format(tenant=owner)
+        for namespace, hint in suspected.items():
+            if await _holds_any(store, replace(place, namespace=namespace)):
+                found.append(
+                    f"cluster {store.name!r}: namespace {namespace!r} of {place.collection!r} has records that nobody "
+                    f"routes: {hint}"
+                )
+    return found
+
+
+async def _holds_any(store: Store, place: Place) -> bool:
+    if await store.describe(place) is None:
+        return False
+    return bool((await store.scan(place, limit=1, vectors=False)).records)
 
 
 async def unread(

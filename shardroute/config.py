@@ -299,12 +299,15 @@ _SECTIONS: Mapping[str, type[Any]] = {
 def _agreed(topology: Topology) -> dict[str, Any]:
     """Which encoder makes the vectors, and not how patiently a process of its own asks it.
 
-    Before dots led into a field, a field with one was a key of that name: a map of then does not agree.
+    A map that was made before there was a `default_namespace` agrees with a configuration that has none. Before dots
+    led into a field, a field with one was a key of that name: a map of then does not agree.
     """
     agreed = {key: value for key, value in asdict(topology).items() if not key.startswith("encoder_")}
-    path = topology.placement.tenancy.path
-    if len(path) > 1:
-        agreed["placement"]["tenancy"]["path"] = path
+    placement = topology.placement
+    if not placement.default_namespace:
+        del agreed["placement"]["default_namespace"]
+    if len(placement.tenancy.path) > 1:
+        agreed["placement"]["tenancy"]["path"] = placement.tenancy.path
     return agreed
 
 
@@ -383,7 +386,7 @@ def _placement(raw: object, path: str, clusters: Mapping[str, ClusterConfig]) ->
         raise ConfigError(f"{path} must be a table")
     _refuse_unknown(
         raw,
-        ("cluster", "collection", "tenancy", "ids", "vector_name", "sparse_name", "namespace"),
+        tuple(member.name for member in fields(Placement)),
         f"{path}.",
     )
     if raw.get("cluster") not in clusters:

@@ -29,6 +29,7 @@ from .topology import check_tenant
 from .view import View
 from .writes import Writer
 
+_CREATION = 10.0  # seconds that declaring a tenant may take, beside the lag of the clusters' reads
 _HANDLES = 10_000  # tenants whose handle is kept ready
 
 
@@ -71,17 +72,19 @@ class Router:
         """The tenant's handle: no I/O, cheap enough for every request. Raises InvalidTenant."""
         return self._open.tenant(name)
 
-    async def create_tenant(self, name: str, *, timeout: float = 10.0) -> Tenant:
+    async def create_tenant(self, name: str, *, timeout: float | None = None) -> Tenant:
         """Declares a tenant that has no data yet as one of the new cluster, in all processes, and returns it.
 
         Both clusters are asked first, and once more when no process writes to the old one any longer: writes of this
         tenant wait meanwhile, for milliseconds as a rule; for `migration.max_hold` and the longer `lag` of the two
-        clusters at most. `timeout`, in seconds, has to be above that lag.
+        clusters at most. `timeout`, in seconds, has to be above that lag; without one it is ten more.
 
         A tenant that has been declared before is returned as it is. Raises TenantHasData if there is something on
         a cluster, and MoveRefused if it has begun to move: then nothing was declared. Raises ClusterUnavailable, and
         TimeoutError if not all processes know of it in time: it may be called again.
         """
+        if timeout is None:
+            timeout = _CREATION + max(store.lag for store in self.stores.values())
         async with asyncio.timeout(timeout):
             return await self._open.create_tenant(check_tenant(name))
 

@@ -59,6 +59,12 @@ encode_duration: Final = _meter.create_histogram(
 hold_wait: Final = _meter.create_histogram(
     "shardroute.hold.wait", unit="s", description="How long writes waited for a hold to end."
 )
+search_lag: Final = _meter.create_histogram(
+    "shardroute.search.lag",
+    unit="s",
+    description="How long after a write searches of a cluster had not seen it.",
+    explicit_bucket_boundaries_advisory=[0.1, 0.5, 1, 2, 5, 10, 30, 60, 300],
+)
 debt_marked: Final = _meter.create_counter(
     "shardroute.debt.marked", unit="{record}", description="Records that a dual write left as debt."
 )

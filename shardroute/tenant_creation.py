@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 
 from .control import ControlPlane
 from .errors import MoveRefused, ShardrouteError, TenantHasData
+from .looks import found_by_any
 from .phases import EFFECTS, NEXT_WITHOUT_DATA, Phase, Side
 from .routing import Sides, Target
 from .shardmap import Standing
@@ -118,8 +120,10 @@ class Declarer:
         if EFFECTS[standing.phase].held:
             await _caught_up(there)
         for target in there:
+            if not await found_by_any(target.store, partial(_has_records, target)):
+                continue
             # Another process may have declared it meanwhile, and written its first records.
-            if await _has_records(target) and (await self._current(sides)).version == standing.version:
+            if (await self._current(sides)).version == standing.version:
                 raise TenantHasData(sides.tenant, target.store.name, crossed=target.side is Side.NEW)
 
     async def _current(self, sides: Sides) -> Standing:

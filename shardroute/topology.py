@@ -14,6 +14,9 @@ from .errors import ConfigError, InvalidTenant
 from .hashing import shard_of
 from .records import Metric
 
+DEFAULT_NAMESPACE = "__default__"
+"""Pinecone's name for the namespace of requests that name none."""
+
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~:-]{0,127}")
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -115,7 +118,8 @@ class IdScheme(StrEnum):
 class Placement:
     """How the shards of a topology lie on a cluster; ``{shard}`` and ``{tenant}`` are filled in.
 
-    `namespace`: what a tenant's namespace is called, with tenancy `namespace`.
+    `namespace`: what a tenant's namespace is called, with tenancy `namespace`. `default_namespace`: the tenant whose
+    namespace is the default one instead; empty where that is nobody's.
     """
 
     cluster: str
@@ -125,6 +129,23 @@ class Placement:
     vector_name: str = ""
     sparse_name: str = ""
     namespace: str = "{tenant}"
+    default_namespace: str = ""
+
+    def namespace_of(self, tenant: str) -> str:
+        """What the tenant's namespace is called. Raises InvalidTenant where it would be another tenant's."""
+        if tenant == self.default_namespace:
+            return DEFAULT_NAMESPACE
+        name = self.named(tenant)
+        if name == DEFAULT_NAMESPACE and self.default_namespace:
+            raise InvalidTenant(
+                f"tenant {tenant!r} gives the namespace {name!r}, which belongs to tenant {self.default_namespace!r} "
+                "(default_namespace)"
+            )
+        return name
+
+    def named(self, tenant: str) -> str:
+        """The namespace that the pattern gives to the tenant."""
+        return self.namespace.replace("{tenant}", tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +204,10 @@ class Topology:
         if self.placement.namespace.count("{tenant}") != 1 or "{shard}" in self.placement.namespace:
             raise ConfigError(
                 f"topologies.{self.name}: namespace {self.placement.namespace!r} must name {{tenant}}, once, "
-                "and no other placeholder"
+                "and no other placeholder; where one tenant has the default namespace, say "
+                'default_namespace = "TENANT" instead'
             )
+        self._check_default_namespace()
         per_tenant = "{tenant}" in self.placement.collection
         if per_tenant is not (self.placement.tenancy.kind is TenancyKind.COLLECTION):
             raise ConfigError(
@@ -192,6 +215,18 @@ class Topology:
                 f"{self.placement.tenancy.kind}: '{{tenant}}' goes into the collection's name with "
                 "tenancy 'collection', and only then"
             )
+
+    def _check_default_namespace(self) -> None:
+        tenant, kind = self.placement.default_namespace, self.placement.tenancy.kind
+        if not tenant:
+            return
+        path = f"topologies.{self.name}: default_namespace is {tenant!r}"
+        if kind is not TenancyKind.NAMESPACE:
+            raise ConfigError(f"{path}, and tenancy {kind.value!r} has no namespaces")
+        try:
+            check_tenant(tenant)
+        except InvalidTenant as error:
+            raise ConfigError(f"{path}; it is the tenant that has the default namespace: {error}") from None
 
     def _check_encoder(self) -> None:
         path = f"topologies.{self.name}"
@@ -244,7 +279,7 @@ class Topology:
             sparse_name=placement.sparse_name,
             dimension=self.dimension,
             metric=self.metric,
-            namespace=placement.namespace.replace("{tenant}", tenant),
+            namespace=placement.namespace_of(tenant),
         )
 
 

@@ -16,6 +16,7 @@ from pinecone.errors.exceptions import (
 
 from ..errors import (
     ClusterRejected,
+    ConfigError,
     InvalidInput,
     RateLimited,
     ShardrouteError,
@@ -24,11 +25,11 @@ from ..errors import (
 )
 from ..router import Router
 from ..tenant import Tenant
+from ..topology import DEFAULT_NAMESPACE, TenancyKind
 from .coverage import Coverage
 from .recognised import Twins
 
 FACADE = "RoutedIndex"
-_DEFAULT_NAMESPACE = "__default__"  # beside "" and, as in the SDK, None
 
 
 def _of_api(status: int) -> Callable[[ShardrouteError], Mapping[str, Any]]:
@@ -52,6 +53,23 @@ TWINS: Twins = (
 )
 
 
+def _owner(router: Router) -> str | None:
+    """The tenant that has the default namespace where tenants come from: "" is nobody, None: there are none there."""
+    placement = router.config.route.old.placement
+    return placement.default_namespace if placement.tenancy.kind is TenancyKind.NAMESPACE else None
+
+
+def _elsewhere(router: Router, tenant: str, owner: str) -> str:
+    topology = router.config.route.old
+    whose = f"belongs to tenant {owner!r}" if owner else "is nobody's"
+    return (
+        f"RoutedIndex(default_tenant={tenant!r}): tenant {tenant!r} has namespace "
+        f"{topology.place(tenant).namespace!r} on cluster {topology.placement.cluster!r}, where the default one "
+        f"{whose}: what is there would not be found. If it is this tenant's, say so: "
+        f'placement = {{ …, default_namespace = "{tenant}" }} in topologies.{topology.name}'
+    )
+
+
 class Namespaces:
     """The tenants of a router, by namespace."""
 
@@ -65,18 +83,32 @@ class Namespaces:
     ) -> None:
         self._router = router
         self._tenant_of = tenant_of
-        self._default_tenant = default_tenant
+        self._owner = _owner(router)
+        self._default_tenant = default_tenant or self._owner
+        if default_tenant and self._owner is not None and self._owner != default_tenant:
+            raise ConfigError(_elsewhere(router, default_tenant, self._owner))
         self._coverage = Coverage(FACADE, AsyncIndex, ignored)
 
     def _tenant(self, namespace: object) -> Tenant:
         """The namespace's tenant. Raises UnknownTenant, InvalidTenant, InvalidInput."""
-        if namespace and namespace != _DEFAULT_NAMESPACE:
+        if namespace and namespace != DEFAULT_NAMESPACE:
             if not isinstance(namespace, str):
                 raise InvalidInput(f"a namespace is a string, not {namespace!r}")
-            return self._router.tenant(self._tenant_of(namespace))
-        if self._default_tenant is None:
+            tenant = self._tenant_of(namespace)
+            if self._owner and tenant == self._owner:
+                raise UnknownTenant(
+                    f"namespace {namespace!r} is nobody's: tenant {tenant!r} has the default namespace instead "
+                    "(default_namespace of the placement)"
+                )
+            return self._router.tenant(tenant)
+        if not self._default_tenant:
             raise UnknownTenant(
-                "no namespace is named, and no tenant is the default one; name the tenant's namespace, or say "
-                "RoutedIndex(…, default_tenant=…)"
+                "no namespace is named, and the default one is nobody's; name the tenant's namespace, or say whose the "
+                f"default one is: {self._how()}"
             )
         return self._router.tenant(self._default_tenant)
+
+    def _how(self) -> str:
+        if self._owner is None:
+            return "RoutedIndex(…, default_tenant=…)"
+        return f'default_namespace = "TENANT" in the placement of topologies.{self._router.config.route.old.name}'

@@ -17,11 +17,14 @@ class RoutedIndex(Reads, Writes):
     """An object with the methods of `pinecone.AsyncIndex`, over a router that stays its owner's to close.
 
     `tenant_of` says which tenant a namespace is; without it, the one of the same name. The default namespace
-    (none given, "" or "__default__") is `default_tenant`; without one, a call there raises UnknownTenant.
+    (none given, "" or "__default__") is `default_tenant`, or the tenant that the old topology's placement names in
+    `default_namespace`. Where neither names one, a call there raises UnknownTenant.
     `ignored` names arguments that are let go of; all others that are not covered raise NotCovered.
 
     Raises what `Tenant` raises; each error is an instance of the SDK's nearest class too. docs/facades.md says what
     is covered and what differs.
+
+    Raises ConfigError for a `default_tenant` whose records are in another namespace of the old cluster.
     """
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ..control import Window
 from ..errors import SuspectsDiffer
+from ..looks import agreed
 from ..records import Record
 from ..routing import Target
 from ..rules import Journal
@@ -91,7 +92,7 @@ class Payer:
         if not await work.fresh(self._primary, patience=patience):
             await work.look(window, [])
             return 0
-        await bring(work, self._primary, self._secondary, ids)
+        ids = await bring(work, self._primary, self._secondary, ids)
         self.brought += len(ids)
         stayed = await work.plane.journal.close_window(work.tenant, work.fence, window, Window.PAY, ids)
         paid = len(ids) - len(stayed)
@@ -109,13 +110,24 @@ class Payer:
             raise SuspectsDiffer(work.tenant, primary, {}, unclear=here)
 
 
-async def bring(work: Work, primary: Target, secondary: Target, ids: list[str]) -> None:
-    """What the primary has is upserted to the secondary, what it has not is deleted there."""
+async def bring(work: Work, primary: Target, secondary: Target, ids: list[str]) -> list[str]:
+    """What the primary has is upserted to the secondary, what it has not is deleted there. The ids that were brought.
+
+    Those of which the primary says now this, now that, are left for later: replicas differ, and to delete or replace
+    what the secondary has for an answer that is out of date would lose it.
+    """
     source, target = primary.store, secondary.store
     present: dict[str, Record] = {}
+    unclear = set[str]()
     for some in _parts(ids, source.limits.fetch_ids):
         fetch = partial(source.fetch, primary.place, some)
-        present |= await work.patience.read(source.name, fetch)
+        found, differing = await agreed(
+            source, primary.place, partial(work.patience.read, source.name, fetch)
+        )
+        present |= found
+        unclear |= differing
+    ids = [record_id for record_id in ids if record_id not in unclear]
+    present = {record_id: record for record_id, record in present.items() if record_id not in unclear}
     for records in _parts(list(present.values()), target.limits.upsert_records):
         hit = Hit(secondary.side, [record.id for record in records])
         await work.patience.write(target.name, partial(target.upsert, secondary.place, records), hit)
@@ -124,6 +136,7 @@ async def bring(work: Work, primary: Target, secondary: Target, ids: list[str]) 
         hit = Hit(secondary.side, gone)
         await work.patience.write(target.name, partial(target.delete, secondary.place, gone), hit)
     work.step("debt written")
+    return ids
 
 
 def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:

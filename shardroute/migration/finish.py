@@ -15,6 +15,7 @@ from time import monotonic
 from ..config import Config
 from ..control import ControlPlane, default_lock
 from ..errors import MigrationError, MoveRefused
+from ..looks import looks
 from ..phases import EFFECTS, NEXT_WITHOUT_DATA, Phase
 from ..ports import Store
 from ..shardmap import ShardMap, Standing
@@ -53,17 +54,26 @@ class Finisher:
             return await self._compact(shard)
 
     async def _settle(self, shard: int, fence: int) -> None:
+        self._refuse_short_hold(shard)
         for attempt in range(self._config.migration.attempts):
             standing = await self._walk(shard, fence)
             if standing.phase is Phase.NEW:
                 return
             await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
-        lag = self._old_store.lag
         raise MigrationError(
             f"shard {shard}: asking the old cluster for its tenants takes longer than migration.max_hold, "
-            f"{self._config.migration.max_hold:g} s{f' (its reads lag by {lag:g} s)' * bool(lag)}; "
-            "raise it for this once"
+            f"{self._config.migration.max_hold:g} s; raise it for this once"
         )
+
+    def _refuse_short_hold(self, shard: int) -> None:
+        """A hold that has to wait for the old cluster's reads would run out, every time."""
+        lag, hold = self._old_store.lag, self._config.migration.max_hold
+        if lag and lag >= hold:
+            raise MigrationError(
+                f"shard {shard}: reads of cluster {self._old_store.name!r} lag by up to {lag:g} s, which `finish` has "
+                f"to wait for in a hold, and migration.max_hold is {hold:g} s; raise it for this once, or set lag "
+                "lower if you have measured it"
+            )
 
     async def _walk(self, shard: int, fence: int) -> Standing:
         """From step to step, until NEW or until a hold ran out."""
@@ -126,9 +136,9 @@ class Finisher:
         """Tenants of the shard that are not at NEW: by their record, or by data on the old cluster without one."""
         shard_map = await self._without_declarations(shard)
         old = self._config.route.old
-        names = {name async for name in self._old_store.tenants(old.placement, old.collections())} | set(
-            shard_map.tenants
-        )
+        names = set(shard_map.tenants)
+        for _ in range(looks(self._old_store)):
+            names |= {name async for name in self._old_store.tenants(old.placement, old.collections())}
         mine = sorted(name for name in names if old.shard(name) == shard)
         return [name for name in mine if not _at_new(shard_map, name)]
 

@@ -10,6 +10,7 @@ import uuid
 from functools import partial
 
 from ..errors import MigrationError
+from ..looks import found_by_any
 from ..routing import Target
 from .observer import Stage
 from .pages import pages
@@ -41,7 +42,7 @@ async def empty(work: Work, target: Target) -> int:
                 remove = partial(store.remove, place, ids, mark)
                 await work.patience.write(store.name, remove, Hit(target.side, ids))
                 work.observer.advance(work.tenant, Stage.PURGE, len(ids))
-        if not found:
+        if not found and not await found_by_any(store, partial(_any_left, work, target)):
             work.step("purged")
             return gone
         gone = gone or found  # later passes find what came meanwhile, or what lagging reads still show
@@ -49,3 +50,10 @@ async def empty(work: Work, target: Target) -> int:
         f"tenant {work.tenant!r}: cluster {store.name!r} still shows records of it after {_PASSES} passes: somebody "
         "goes on writing there past shardroute, or something else than shardroute wrote them"
     )
+
+
+async def _any_left(work: Work, target: Target) -> bool:
+    async for page in pages(work, target, target.store.limits.delete_ids, vectors=False):
+        if any(record.id not in page.shared for record in page.records):
+            return True
+    return False

@@ -99,6 +99,23 @@ class Connection:
                 raise
             return None
 
+    async def exists(self, collection: str) -> bool:
+        """Whether the index itself answers."""
+        try:
+            await self.some_namespace(collection)
+        except PineconeRejected as error:
+            if error.about is not About.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    async def some_namespace(self, collection: str) -> str | None:
+        """One that the index has; None if it has none. Raises PineconeRejected if there is no such index."""
+        page = await self.ask(
+            collection, "", "list_namespaces", lambda index: index.list_namespaces_paginated(limit=1)
+        )
+        return page.namespaces[0].name if page.namespaces else None
+
     async def ping(self) -> None:
         if self.host:
             await self.ask("", "", "stats", lambda index: index.describe_index_stats())

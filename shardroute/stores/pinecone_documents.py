@@ -40,10 +40,10 @@ class PineconeDocumentsStore(PineconeStore):
     other fields of a document are metadata.
 
     Pinecone is eventually consistent: `fresh` is what makes reads see writes. It writes a fence, an update of
-    a document that never exists, and asks until a search says that it has seen its place in the log: places
-    are the namespace's own and only grow, so this covers writes of other processes, and deletes. That proves
-    searches, on the replica that answered. Fetches and lists tell no place and may lag differently, so it
-    waits in any case until `lag` seconds after the fence.
+    a record that never exists, and asks until searches, several in a row, say that they have seen its place in
+    the log: places are the namespace's own and only grow, so this covers writes of other processes, and deletes.
+    Fetches, lists, fetches by metadata and counts tell no place and may each lag differently, so it waits in any
+    case until `lag` seconds after the fence, and longer where searches were slow.
 
     A query with both a dense and a sparse vector is two searches fused by reciprocal rank: its scores tell
     ranks, not similarities.

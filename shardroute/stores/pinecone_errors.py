@@ -20,7 +20,6 @@ from pinecone.errors.exceptions import (
 )
 
 from ..errors import ClusterRejected, ClusterUnavailable, RateLimited, ShardrouteError
-from ..truncation import quoted
 
 _T = TypeVar("_T")
 
@@ -30,8 +29,7 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.Lo
 class About(StrEnum):
     """What a refused request was about, where the store goes on from there."""
 
-    NO_NAMESPACE = "the namespace does not exist"
-    NOT_FOUND = "something else does not exist"
+    NOT_FOUND = "the namespace or the index does not exist: the answer is the same"
     TOO_LARGE = "the request is too large"
     NOT_ALLOWED = "the key is wrong, or may not do this"
     OTHER = ""
@@ -46,21 +44,11 @@ _ABOUT: dict[int, About] = {
 
 
 class PineconeRejected(ClusterRejected):
-    """ClusterRejected, and what about."""
+    """ClusterRejected, and what about: by the status alone. Pinecone's words are for people, and they change."""
 
     def __init__(self, cluster: str, message: str, status: int = 0) -> None:
         super().__init__(cluster, f"{status}: {message}" if status else message)
-        about = _ABOUT.get(status, About.OTHER)
-        # An index that is gone must never pass for a tenant without records: only the words tell the two apart.
-        missing = about is About.NOT_FOUND and _names_namespace(quoted(message).lower())
-        self.about = About.NO_NAMESPACE if missing else about
-
-
-def _names_namespace(words: str) -> bool:
-    """Whether it is said of "namespace", the first word, that it is not found."""
-    first, _, rest = words.partition("namespace")
-    longer = rest[:1].isalnum() or rest.startswith("_")  # "namespaces", which are not one that is missing
-    return not first and not longer and "not found" in rest
+        self.about = _ABOUT.get(status, About.OTHER)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pinecone.models.namespaces.models import ListNamespacesResponse
 
 from ..errors import InvalidTenant
-from ..topology import check_tenant
+from ..topology import DEFAULT_NAMESPACE, Placement, check_tenant
 from .pinecone_connection import Connection
 from .pinecone_errors import About, PineconeRejected
 
@@ -28,22 +28,37 @@ def tenant_in(pattern: str, namespace: str) -> str:
 
 
 async def tenants(
-    connection: Connection, pattern: str, collections: Collection[str], holds_any: HoldsAny
+    connection: Connection, placement: Placement, collections: Collection[str], holds_any: HoldsAny
 ) -> AsyncIterator[str]:
     """Each tenant once. A cluster that is one index has one set of namespaces, whatever collections are called.
 
-    Namespaces that no tenant can have, such as `__default__`, are passed over.
+    Namespaces that no tenant can have are passed over: `__default__` is one, unless the placement says whose it is.
     """
+    pattern, defaulted = placement.namespace, placement.default_namespace
     seen = set[str]()
     for collection in [""] if connection.host else collections:
+        if defaulted and defaulted not in seen and await _default_holds_any(collection, holds_any):
+            seen.add(defaulted)
+            yield defaulted
         async for namespace, count in _namespaces(connection, collection, pattern.partition("{")[0]):
             tenant = tenant_in(pattern, namespace)
-            if tenant in seen or not _possible(tenant):
+            # A namespace that is called as the tenant of the default one would be: that tenant's it is not.
+            if tenant in seen or tenant == defaulted or not _possible(tenant):
                 continue
             # The count lags; nothing may be overlooked for that.
             if count or await holds_any(collection, namespace):
                 seen.add(tenant)
                 yield tenant
+
+
+async def _default_holds_any(collection: str, holds_any: HoldsAny) -> bool:
+    """Nothing is held by an index that does not exist."""
+    try:
+        return await holds_any(collection, DEFAULT_NAMESPACE)
+    except PineconeRejected as error:
+        if error.about is not About.NOT_FOUND:
+            raise
+        return False
 
 
 def _possible(tenant: str) -> bool:

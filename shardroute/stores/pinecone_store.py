@@ -25,7 +25,7 @@ from .pinecone_batches import PAGE, by_bytes, halves, in_pages, one_for_each
 from .pinecone_connection import Connection
 from .pinecone_errors import About, PineconeRejected, all_written
 from .pinecone_filters import Clause, translate
-from .pinecone_freshness import caught_up
+from .pinecone_freshness import SAFE_LAG, Freshness
 from .pinecone_namespaces import tenants
 from .pinecone_records import METRICS, empty_list_misfit, possible_id
 from .pinecone_scan import cursor_of, scan_ids, token_of
@@ -52,11 +52,16 @@ class PineconeStore(PineconeApi):
         if not isinstance(empty_lists, bool):
             raise TypeError(f"empty_lists is {empty_lists!r}; it is true or false")
         self.name = name
-        self.lag = lag
+        self._freshness = Freshness(name, lag)
         self.address = connection.address
         self._connection = connection
         self._timeout = timeout
         self._empty_lists = empty_lists
+
+    @property
+    def lag(self) -> float:
+        """As configured, or longer where searches were seen to lag."""
+        return self._freshness.lag
 
     @classmethod
     def connect(
@@ -67,15 +72,16 @@ class PineconeStore(PineconeApi):
         host: str | None = None,
         control_host: str | None = None,
         timeout: float = 10.0,
-        lag: float = 5.0,
+        lag: float = SAFE_LAG,
         rate: float = 100.0,
         empty_lists: bool = False,
     ) -> Self:
         """A store with clients of its own; nothing is sent before the first request.
 
         `host`: of the one index that is this cluster. Without it, a place's collection is the name of an
-        index, found at `control_host`. `timeout`: seconds for each request. `lag`: seconds after which every
-        read sees a write. `rate`: requests a second to each namespace, for each operation; less after a 429.
+        index, found at `control_host`. `timeout`: seconds for each request. `lag`: seconds after which every read
+        surely sees a write; docs/pinecone-documents.md says how to measure it. `rate`: requests a second to each
+        namespace, for each operation; less after a 429.
         `empty_lists`: whether metadata may hold them. Pinecone's `$exists` takes them as there, other stores as
         absent: so either they are refused, or that operator.
         """
@@ -119,7 +125,7 @@ class PineconeStore(PineconeApi):
             self._require(change.id, self._change_misfit(place, change))
         known = [change for change in one_for_each(changes) if possible_id(change.id)]
         if known:
-            await self._reached(self._update(place, known), None)
+            await self._reached(place.collection, self._update(place, known), None)
 
     @staticmethod
     def _require(record_id: str, misfit: str | None) -> None:
@@ -129,17 +135,21 @@ class PineconeStore(PineconeApi):
     async def delete(self, place: Place, ids: Sequence[str]) -> None:
         known = [name for name in ids if possible_id(name)]
         parts = in_pages(known, _DELETED_AT_ONCE)
-        await all_written(self._reached(self._delete(place, part), None) for part in parts)
+        await all_written(self._reached(place.collection, self._delete(place, part), None) for part in parts)
 
     async def query(self, place: Place, query: Query) -> list[Match]:
         clause = self._translated(place, query.filter)
         if clause is False:
             return []
-        return await self._reached(self._query(place, query, _sent(clause)), [])
+        return await self._reached(place.collection, self._query(place, query, _sent(clause)), [])
 
     async def fetch(self, place: Place, ids: Sequence[str], *, vectors: bool = True) -> dict[str, Record]:
         known = [name for name in dict.fromkeys(ids) if possible_id(name)]
-        return await self._reached(self._fetch(place, known, vectors=vectors), {}) if known else {}
+        return (
+            await self._reached(place.collection, self._fetch(place, known, vectors=vectors), {})
+            if known
+            else {}
+        )
 
     async def scan(
         self,
@@ -165,7 +175,7 @@ class PineconeStore(PineconeApi):
         else:
             filtered: Mapping[str, Any] = _sent(clause) or {}
             read = self._fetch_where(place, filtered, token, min(limit, PAGE), vectors=vectors)
-        records, following = await self._reached(read, ([], None))
+        records, following = await self._reached(place.collection, read, ([], None))
         return Page(records, cursor_of(kind, following))
 
     async def _scan_ids(
@@ -183,7 +193,7 @@ class PineconeStore(PineconeApi):
         clause = self._translated(place, condition)
         if clause is False:
             return 0
-        return await self._reached(self._count(place, _sent(clause)), 0)
+        return await self._reached(place.collection, self._count(place, _sent(clause)), 0)
 
     async def _count(self, place: Place, clause: Mapping[str, Any] | None) -> int:
         total, token = 0, None
@@ -199,15 +209,14 @@ class PineconeStore(PineconeApi):
 
     async def estimate(self, place: Place) -> int:
         """Pinecone's own count of the namespace, which lags."""
-        found = await self._reached(self._namespace_told(place), None)
+        found = await self._reached(place.collection, self._namespace_told(place), None)
         return 0 if found is None else found.record_count
 
     async def fresh(self, place: Place) -> None:
         """Waits for a write that changes nothing to be seen by a search, and in any case for `lag` seconds."""
-        await caught_up(
-            lambda: self._reached(self._write_fence(place), None),
-            lambda: self._reached(self._seen(place), None),
-            self.lag,
+        await self._freshness.caught_up(
+            lambda: self._reached(place.collection, self._write_fence(place), None),
+            lambda: self._reached(place.collection, self._seen(place), None),
         )
 
     async def remove(self, place: Place, ids: Sequence[str], mark: str) -> None:
@@ -246,9 +255,16 @@ class PineconeStore(PineconeApi):
             raise ClusterRejected(self.name, f"index {place.collection!r} {reason}")
 
     async def _probe(self, place: Place) -> None:
-        """An index speaks one of the two APIs, and refuses whatever is asked of it in the other."""
+        """An index speaks one of the two APIs, and refuses whatever is asked of it in the other.
+
+        With whatever status: so it is asked about a namespace that is there, if there is any.
+        """
         try:
-            await self._holds_any(place.collection, self._namespace(place))
+            known = await self._connection.some_namespace(place.collection)
+            if known is None:
+                await self._holds_any(place.collection, self._namespace(place))
+            else:
+                await self._list(place.collection, known, None, 1)
         except PineconeRejected as error:
             if error.about not in (About.OTHER, About.NOT_FOUND):
                 raise
@@ -258,10 +274,10 @@ class PineconeStore(PineconeApi):
 
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         """Those of the namespaces that the placement's pattern could have named, if they hold records."""
-        return tenants(self._connection, placement.namespace, collections, self._holds_any)
+        return tenants(self._connection, placement, collections, self._holds_any)
 
     async def _holds_any(self, collection: str, namespace: str) -> bool:
-        ids, _ = await self._reached(self._list(collection, namespace, None, 1), ([], None))
+        ids, _ = await self._reached(collection, self._list(collection, namespace, None, 1), ([], None))
         return bool(ids)
 
     async def unnamed(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[Unnamed]:
@@ -296,12 +312,16 @@ class PineconeStore(PineconeApi):
                 f"an answer to tenant {place.tenant!r} in {place.collection!r} is of another namespace",
             )
 
-    async def _reached(self, answer: Awaitable[_T], empty: _T) -> _T:
-        """The answer; `empty` where the tenant's namespace is not there yet."""
+    async def _reached(self, collection: str, answer: Awaitable[_T], empty: _T) -> _T:
+        """The answer; `empty` where the tenant's namespace is not there yet.
+
+        A namespace that is missing and an index that is missing are told in one way, and an index that is gone must
+        never pass for a tenant without records: so the index itself is asked whether it is there.
+        """
         try:
             return await answer
         except PineconeRejected as error:
-            if error.about is not About.NO_NAMESPACE:
+            if error.about is not About.NOT_FOUND or not await self._connection.exists(collection):
                 raise
             return empty
 

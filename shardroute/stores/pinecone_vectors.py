@@ -37,10 +37,10 @@ class PineconeVectorsStore(PineconeStore):
     """A `ports.Store` on legacy vector indexes; a tenant is a namespace.
 
     Pinecone is eventually consistent: `fresh` is what makes reads see writes. It writes a fence, an update of
-    a record that never exists, and asks until a search says that it has seen its place in the log: places are
-    the namespace's own and only grow, so this covers writes of other processes, and deletes. That proves
-    searches, on the replica that answered. Fetches and lists tell no place and may lag differently, so it
-    waits in any case until `lag` seconds after the fence.
+    a record that never exists, and asks until searches, several in a row, say that they have seen its place in
+    the log: places are the namespace's own and only grow, so this covers writes of other processes, and deletes.
+    Fetches, lists, fetches by metadata and counts tell no place and may each lag differently, so it waits in any
+    case until `lag` seconds after the fence, and longer where searches were slow.
 
     An update cannot remove a metadata key, as this API cannot: it raises InvalidRecord.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,16 +16,16 @@ from shardroute.testing._pinecone_call import (
     Operation,
     Reply,
     namespace_name,
+    no_namespace,
 )
 from shardroute.testing._pinecone_errors import Refused
 from shardroute.testing._pinecone_index import Index
-from shardroute.testing._pinecone_log import View
+from shardroute.testing._pinecone_log import Read, View
+from shardroute.testing._pinecone_settings import MANAGED, at_creation, refuse_unknown, to_configure
 from shardroute.testing._pinecone_spec import IndexSpec
 from shardroute.testing._pinecone_writes import CreateNamespace, DropNamespace
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?")
-SETTINGS = ("tags", "deletion_protection")
-MANAGED = {"deployment_type": "managed", "cloud": "aws", "region": "us-east-1"}
 
 
 def stats(call: Call) -> Reply:
@@ -64,16 +65,16 @@ def list_namespaces(call: Call) -> Reply:
 
 
 def describe_namespace(call: Call) -> Reply:
-    view = call.index.fetch(call.namespace)
+    view = call.index.read(call.namespace, Read.COUNTS)
     default = call.namespace == DEFAULT_NAMESPACE and call.index.spec.kind == "vectors"
-    if not view.exists and not default:
-        raise Refused(f"Namespace {call.namespace} not found", 404)
+    if not call.index.is_shown(view) and not default:
+        raise no_namespace(call)
     return Reply(_described(call.namespace, view))
 
 
 def delete_namespace(call: Call) -> Reply:
     if not call.index.accepts(call.namespace):
-        raise Refused("Namespace not found", 404)
+        raise no_namespace(call)
     return Reply({}, lsn=call.index.write(call.namespace, DropNamespace()))
 
 
@@ -88,14 +89,16 @@ DATA_OPERATIONS = [
 
 
 def create_index(call: AdminCall) -> Reply:
-    name = call.body.get("name")
+    settings = at_creation(call.body)
+    name = _free_name(call) if call.body.get("name") is None else call.body["name"]
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise Refused("Name must consist of lower case alphanumeric characters or '-', 1-45 of them")
     if name in call.project.indexes:
         raise Refused(f"Resource {name} already exists", 409)
     schema = check.mapping(call.body.get("schema"), "schema")
+    refuse_unknown(schema, {"fields"}, "schema: ")
     index = call.project.create(
-        name, IndexSpec(check.mapping(schema.get("fields"), "schema.fields")), _settings(call)
+        name, IndexSpec(check.mapping(schema.get("fields"), "schema.fields")), settings
     )
     return Reply(_index(call, index), 201)
 
@@ -109,7 +112,9 @@ def describe_index(call: AdminCall) -> Reply:
 
 
 def configure_index(call: AdminCall) -> Reply:
-    return Reply(_index(call, call.project.configure(call.params["name"], _settings(call))))
+    name = call.params["name"]
+    changes = to_configure(call.body, call.project.index(name).settings)
+    return Reply(_index(call, call.project.configure(name, changes)))
 
 
 def delete_index(call: AdminCall) -> Reply:
@@ -130,8 +135,10 @@ CONTROL_OPERATIONS = [
 ]
 
 
-def _settings(call: AdminCall) -> dict[str, Any]:
-    return {name: call.body[name] for name in SETTINGS if name in call.body}
+def _free_name(call: AdminCall) -> str:
+    while (name := f"index-{secrets.token_hex(4)}") in call.project.indexes:
+        pass
+    return name
 
 
 def _index(call: AdminCall, index: Index) -> dict[str, Any]:

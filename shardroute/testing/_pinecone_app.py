@@ -173,9 +173,7 @@ class PineconeApp:
         self._faults.update(wanted)
 
     def _set_lag(self, wanted: Any) -> None:
-        self._project.lag = Lag(
-            **{name: float("inf") if value is None else value for name, value in wanted.items()}
-        )
+        self._project.lag = Lag.from_json(wanted)
 
     def _set_rates(self, wanted: Any) -> None:
         if unknown := set(wanted) - NAMES:

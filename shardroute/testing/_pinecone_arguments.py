@@ -5,9 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 
+from shardroute.testing._pinecone_index import MISSING_NAMESPACE
+from shardroute.testing._pinecone_log import Lag, Read
 from shardroute.testing._pinecone_spec import IndexSpec
 
-SWITCHES = ("positions", "ne-matches-missing", "missing-namespace-is-404", "sparse-needs-dotproduct")
+SWITCHES = {
+    "positions": True,
+    "ne-matches-missing": True,
+    "missing-namespace-is-404": True,
+    "sparse-needs-dotproduct": False,
+}
+"""What is on or off, and which of them it is unless told otherwise."""
 
 
 def arguments_parser(description: str) -> argparse.ArgumentParser:
@@ -33,15 +41,50 @@ def arguments_parser(description: str) -> argparse.ArgumentParser:
         metavar="NAME=JSON",
         help="an index to make, by the fields of its schema; repeatable",
     )
-    parser.add_argument("--search-lag", type=float, default=0.0, help="seconds; inf is never")
-    parser.add_argument("--fetch-lag", type=float, default=0.0, help="seconds; inf is never")
+    for kind in Read:
+        fallback = 0.0 if kind in (Read.SEARCH, Read.FETCH) else None
+        more = "" if fallback == 0.0 else "; as fetches without it"
+        parser.add_argument(
+            f"--{kind}-lag", type=float, default=fallback, help=f"seconds; inf is never{more}"
+        )
+    parser.add_argument(
+        "--replica-lag",
+        type=float,
+        action="append",
+        metavar="SECONDS",
+        help="a replica that is behind by so much more; reads go to them in turn; repeatable",
+    )
     parser.add_argument("--api-key", help="the only key that is let in; without it any is")
-    for switch in SWITCHES:
-        parser.add_argument(f"--{switch}", action=argparse.BooleanOptionalAction, default=True)
+    for switch, default in SWITCHES.items():
+        parser.add_argument(f"--{switch}", action=argparse.BooleanOptionalAction, default=default)
+    parser.add_argument(
+        "--missing-namespace-message",
+        default=MISSING_NAMESPACE,
+        help="what is said of a namespace that does not exist; {namespace} is its name",
+    )
+    parser.add_argument(
+        "--emptied-namespaces-go",
+        action="store_true",
+        help="a namespace without records is one that does not exist",
+    )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end with the process that started it"
     )
     return parser
+
+
+def lag_of(given: argparse.Namespace) -> Lag:
+    """The lag that was asked for."""
+    return Lag(
+        **{read.value: getattr(given, f"{read}_lag") for read in Read}, replicas=given.replica_lag or (0.0,)
+    )
+
+
+def lag_arguments(lag: Lag) -> list[str]:
+    """The arguments that ask for it."""
+    kinds = [(f"--{read}-lag", getattr(lag, read)) for read in Read]
+    pairs = [*kinds, *(("--replica-lag", seconds) for seconds in lag.replicas)]
+    return [part for name, seconds in pairs if seconds is not None for part in (name, str(seconds))]
 
 
 def _index(text: str) -> tuple[str, IndexSpec]:

@@ -26,8 +26,13 @@ class Call:
     @property
     def namespace(self) -> str:
         """The namespace in the path, the query or the body; the default one has two names."""
-        given = self.params.get("namespace") or self.query.get("namespace") or self.body.get("namespace")
-        return namespace_name(given or DEFAULT_NAMESPACE)
+        return namespace_name(self.given_namespace or DEFAULT_NAMESPACE)
+
+    @property
+    def given_namespace(self) -> Any:
+        """As it stood in the request, and as it is answered: "" where none was named."""
+        given = (source.get("namespace") for source in (self.params, self.query, self.body))
+        return next(filter(None, given), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +79,10 @@ def namespace_name(value: Any) -> str:
 def require_namespace(call: Call) -> None:
     """Refuse the call if its namespace does not exist, unless the server is told to be lenient."""
     if call.index.project.behaviour.missing_namespace_is_404 and not call.index.accepts(call.namespace):
-        raise Refused("Namespace not found", 404)
+        raise no_namespace(call)
+
+
+def no_namespace(call: Call) -> Refused:
+    """The refusal of a call whose namespace does not exist."""
+    words = call.index.project.behaviour.missing_namespace_message
+    return Refused(words.replace("{namespace}", call.namespace), 404)

@@ -107,14 +107,20 @@ def _value(name: str, value: Any, whole: bool) -> Any:
 
 
 def dense_vector(values: Any, field: Dense, whose: str) -> Vector:
-    """Values as a vector of the field. `whose` stands in the refusal."""
+    """Values as a vector of the field, to be stored. `whose` stands in the refusal."""
+    vector = query_vector(values, field, whose)
+    if not vector.any():
+        raise Refused(f"Dense vectors must contain at least one non-zero value. {whose} contains only zeros.")
+    return vector
+
+
+def query_vector(values: Any, field: Dense, whose: str) -> Vector:
+    """Values as a vector of the field, to search with: all of it may be zero."""
     vector = _floats(values, whose)
     if vector.size != field.dimension:
         raise Refused(
             f"Vector dimension {vector.size} does not match the dimension of the index {field.dimension}"
         )
-    if not vector.any():
-        raise Refused(f"Dense vectors must contain at least one non-zero value. {whose} contains only zeros.")
     return vector
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from shardroute.testing import _pinecone_checks as check
 from shardroute.testing._pinecone_call import Call, Operation, Reply, require_namespace
 from shardroute.testing._pinecone_errors import Refused
-from shardroute.testing._pinecone_log import View
+from shardroute.testing._pinecone_log import Read, View
 from shardroute.testing._pinecone_spec import IndexSpec
 from shardroute.testing._pinecone_table import Record, Sparse, Vector, best, only
 from shardroute.testing._pinecone_writes import (
@@ -36,7 +36,7 @@ def upsert(call: Call) -> Reply:
 
 
 def search(call: Call) -> Reply:
-    view = call.index.search(call.namespace)
+    view = call.index.read(call.namespace, Read.SEARCH)
     top_k = check.integer(call.body.get("top_k", 0), "'top_k'", check.MAX_TOP_K, 0)
     scores, lowest = _scores(call, view)
     if (raw := call.body.get("filter")) is not None:
@@ -53,9 +53,10 @@ def search(call: Call) -> Reply:
 
 def fetch(call: Call) -> Reply:
     fields = _included(call.body.get("include_fields") or ["*"])
-    table = call.index.fetch(call.namespace).table
+    raw = call.body.get("filter")
+    table = call.index.read(call.namespace, Read.FETCH if raw is None else Read.METADATA).table
     body = {"namespace": call.namespace, "usage": {"read_units": 1}}
-    if (raw := call.body.get("filter")) is None:
+    if raw is None:
         ids = check.record_ids(call.body.get("ids"))
         documents = {name: _shown(table.records[name], fields) for name in ids if name in table.records}
         return Reply(body | {"documents": documents})
@@ -72,7 +73,7 @@ def fetch(call: Call) -> Reply:
 def list_ids(call: Call) -> Reply:
     limit = check.integer(call.body.get("limit"), "'limit'", check.MAX_LIST, check.MAX_LIST)
     last = check.last_of(call.body.get("pagination_token"))
-    table = call.index.fetch(call.namespace).table
+    table = call.index.read(call.namespace, Read.LIST).table
     prefix = check.prefix(call.body.get("prefix") or "")
     found = [record.id for record in itertools.islice(table.after(last, prefix), limit + 1)]
     body = {"documents": [{"_id": name} for name in found[:limit]], "namespace": call.namespace}
@@ -134,7 +135,9 @@ def _non_empty(raw: Any) -> dict[str, Any]:
 
 
 def _count(call: Call, raw: Any) -> int:
-    return len(call.index.fetch(call.namespace).table.matching(call.index.compile(_non_empty(raw))))
+    return len(
+        call.index.read(call.namespace, Read.METADATA).table.matching(call.index.compile(_non_empty(raw)))
+    )
 
 
 def _check_unique(ids: Sequence[str]) -> None:
@@ -225,7 +228,7 @@ def _scores(call: Call, view: View) -> tuple[Mapping[str, float], bool]:
     spec = call.index.spec
     match clause.get("type"):
         case "dense_vector" if name in spec.dense:
-            vector = check.dense_vector(clause.get("values"), spec.dense[name], "The query vector")
+            vector = check.query_vector(clause.get("values"), spec.dense[name], "The query vector")
             ids, values = view.table.dense_scores(name, vector, spec.dense[name].metric)
             return dict(zip(ids, values.tolist(), strict=True)), spec.dense[name].metric == "euclidean"
         case "sparse_vector" if name in spec.sparse:

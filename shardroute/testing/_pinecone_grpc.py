@@ -4,8 +4,8 @@ Each index has a port of its own: the SDK keeps no path of a host, and a name in
 resolve everywhere. A request becomes the `Call` that the HTTP interface makes of it, so both share their data.
 
 `Faults` strike here too: `down` is UNAVAILABLE on a connection that stays open, and a `rate_limit` counts the
-requests of each interface for itself. Positions stand in the trailing metadata, which is guessed, and which the
-SDK (10.2) does not look at: over gRPC its `response_info` is always None.
+requests of each interface for itself. Positions stand in the initial metadata, before the answer; the SDK (10.2) does
+not look at them: over gRPC its `response_info` is always None.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ METHODS = {
 
 
 class Answer(NamedTuple):
-    """What goes back: a message in bytes, or why there is none. `metadata` is sent behind it."""
+    """What goes back: a message in bytes, or why there is none. `metadata` is sent before it, or with the refusal."""
 
     content: bytes
     code: Any = grpc.StatusCode.OK
@@ -145,7 +145,7 @@ class GrpcPorts:
             answer = await asyncio.shield(task)
             if answer.code is not grpc.StatusCode.OK:
                 await context.abort(answer.code, answer.details, answer.metadata)
-            context.set_trailing_metadata(answer.metadata)
+            await context.send_initial_metadata(answer.metadata)
             return answer.content
 
         return handle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import orjson
 
 from shardroute.testing._pinecone_errors import Refused
 from shardroute.testing._pinecone_filter import Condition, compiled
-from shardroute.testing._pinecone_log import Lag, Namespace, View
+from shardroute.testing._pinecone_log import Lag, Namespace, Read, View
 from shardroute.testing._pinecone_spec import IndexSpec
 from shardroute.testing._pinecone_writes import Write, as_json, from_json
 
 FILE = "pinecone.log"
+MISSING_NAMESPACE = "No namespace: '{namespace}'"
 
 
 @dataclass(slots=True)
@@ -26,7 +28,9 @@ class Behaviour:
     positions: bool = True
     ne_matches_missing: bool = True
     missing_namespace_is_404: bool = True
-    sparse_needs_dotproduct: bool = True
+    sparse_needs_dotproduct: bool = False
+    missing_namespace_message: str = MISSING_NAMESPACE
+    emptied_namespaces_go: bool = False
 
 
 class Index:
@@ -38,6 +42,7 @@ class Index:
         self.settings = dict(settings)
         self.project = project
         self._namespaces: dict[str, Namespace] = {}
+        self._turn = itertools.count()
 
     def compile(self, raw: Any) -> Condition:
         """A filter as a function; fields that are searched may not stand in it."""
@@ -65,20 +70,31 @@ class Index:
 
     def accepts(self, namespace: str) -> bool:
         """Whether the namespace exists, all acknowledged writes considered."""
-        return namespace in self._namespaces and self._namespaces[namespace].exists
+        held = self._namespaces.get(namespace)
+        if held is None or not held.exists:
+            return False
+        view = self._advanced(namespace).view(Read.FETCH)
+        return view.lsn < held.lsn or self.is_shown(view)
 
-    def search(self, namespace: str) -> View:
-        """What query and search see now."""
-        return self._advanced(namespace).search
-
-    def fetch(self, namespace: str) -> View:
-        """What everything else sees now."""
-        return self._advanced(namespace).fetch
+    def read(self, namespace: str, kind: Read) -> View:
+        """What such a read sees now, on the replica whose turn it is."""
+        return self._view(namespace, kind, self._replica())
 
     def namespaces(self) -> dict[str, View]:
-        """The namespaces that exist in the fetch view, in the order of their names."""
-        views = {name: self.fetch(name) for name in sorted(self._namespaces)}
-        return {name: view for name, view in views.items() if view.exists}
+        """The namespaces that exist where they are counted, in the order of their names."""
+        replica = self._replica()
+        views = {name: self._view(name, Read.COUNTS, replica) for name in sorted(self._namespaces)}
+        return {name: view for name, view in views.items() if self.is_shown(view)}
+
+    def is_shown(self, view: View) -> bool:
+        """Whether there is a namespace to those who see this of it."""
+        return view.exists and not (self.project.behaviour.emptied_namespaces_go and not view.table.records)
+
+    def _replica(self) -> int:
+        return next(self._turn) % len(self.project.lag.replicas)
+
+    def _view(self, namespace: str, kind: Read, replica: int) -> View:
+        return self._advanced(namespace).view(self.project.lag.kind(kind), replica)
 
     def _advanced(self, namespace: str) -> Namespace:
         held = self._namespaces.get(namespace)

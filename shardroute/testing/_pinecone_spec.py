@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -15,9 +15,23 @@ METRICS = frozenset({"cosine", "dotproduct", "euclidean"})
 MAX_DIMENSION = 20_000
 MAX_FIELD_NAME = 64
 _SEARCHED = ("full_text_search", "embed", "sparse_embed")
-_FIELD_TYPES = frozenset(
-    {"dense_vector", "sparse_vector", "string", "string_list", "boolean", "integer", "float"}
-)
+_FILTERED = frozenset({"filterable"})
+_FIELD_OPTIONS: Mapping[str, frozenset[str]] = {
+    "dense_vector": frozenset({"dimension", "metric"}),
+    "sparse_vector": frozenset(),
+    "string": frozenset({*_FILTERED, *_SEARCHED, "store_text"}),
+    "string_list": _FILTERED,
+    "boolean": _FILTERED,
+    "integer": _FILTERED,
+    "float": _FILTERED,
+}
+"""What a field of each type can say, beside its type and a description."""
+_USE_OPTIONS: Mapping[str, frozenset[str]] = {
+    "full_text_search": frozenset({"language", "stemming", "stop_words", "ngram"}),
+    "embed": frozenset({"model", "dimension", "metric", "write_parameters", "read_parameters"}),
+    "sparse_embed": frozenset({"model", "write_parameters", "read_parameters"}),
+}
+"""And what can be said of each use of a text."""
 
 
 class Dense(NamedTuple):
@@ -120,8 +134,11 @@ def _dense(dimension: int, metric: str) -> dict[str, Any]:
 def _check_field(name: str, field: Mapping[str, Any]) -> None:
     if not 1 <= len(name.encode()) <= MAX_FIELD_NAME:
         raise Refused(f"Field name {name!r} must be 1-{MAX_FIELD_NAME} bytes")
-    if field.get("type") not in _FIELD_TYPES:
+    if field.get("type") not in _FIELD_OPTIONS:
         raise Refused(f"Field {name!r} has an unsupported type {field.get('type')!r}")
+    _refuse_unknown(name, field, {"type", "description", *_FIELD_OPTIONS[field["type"]]})
+    for use, options in _USE_OPTIONS.items():
+        _refuse_unknown(f"{name}.{use}", field.get(use) or {}, options)
     if field["type"] != "dense_vector":
         return
     dimension, metric = field.get("dimension"), field.get("metric")
@@ -129,3 +146,10 @@ def _check_field(name: str, field: Mapping[str, Any]) -> None:
         raise Refused(f"Field {name!r}: dimension must be between 1 and {MAX_DIMENSION}")
     if metric not in METRICS:
         raise Refused(f"Field {name!r}: metric must be one of {', '.join(sorted(METRICS))}")
+
+
+def _refuse_unknown(name: str, given: Mapping[str, Any], known: Set[str]) -> None:
+    if unknown := sorted(set(given) - known):
+        raise Refused(
+            f"Field {name!r}: unknown option {unknown[0]!r}, expected one of {', '.join(sorted(known))}"
+        )

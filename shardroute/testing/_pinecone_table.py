@@ -137,7 +137,8 @@ class Rows:
             return self.ids, np.einsum("ij,ij->i", gaps, gaps)
         products: Vector = matrix @ vector
         if metric == "cosine":
-            products = np.clip(products / (self._norms[: len(self.ids)] * np.linalg.norm(vector)), -1, 1)
+            length = float(np.linalg.norm(vector)) or 1.0  # all zeros: nothing is like it, and nothing unlike
+            products = np.clip(products / (self._norms[: len(self.ids)] * length), -1, 1)
         return self.ids, products
 
     def _drop(self, record_id: str) -> None:

@@ -10,8 +10,8 @@ from shardroute.testing import _pinecone_checks as check
 from shardroute.testing._pinecone_call import Call, Operation, Reply, require_namespace
 from shardroute.testing._pinecone_errors import Refused
 from shardroute.testing._pinecone_index import Index
-from shardroute.testing._pinecone_log import View
-from shardroute.testing._pinecone_spec import DENSE, SPARSE, IndexSpec
+from shardroute.testing._pinecone_log import Read, View
+from shardroute.testing._pinecone_spec import DENSE, SPARSE, Dense, IndexSpec
 from shardroute.testing._pinecone_table import Record, Sparse, Vector, best, only
 from shardroute.testing._pinecone_writes import (
     Delete,
@@ -37,7 +37,7 @@ def upsert(call: Call) -> Reply:
 
 
 def query(call: Call) -> Reply:
-    view = call.index.search(call.namespace)
+    view = call.index.read(call.namespace, Read.SEARCH)
     top_k = check.integer(call.body.get("topK", 0), "topK", check.MAX_TOP_K, 0)
     scores = _scores(call, view)
     if (raw := call.body.get("filter")) is not None:
@@ -47,34 +47,35 @@ def query(call: Call) -> Reply:
     found = best(scores, top_k, lowest=lowest)
     shown = bool(call.body.get("includeValues")), bool(call.body.get("includeMetadata"))
     matches = [{**_shown(view.table.records[name], *shown), "score": score} for name, score in found]
-    body = {"matches": matches, "namespace": call.namespace, "usage": {"readUnits": 1}}
+    body = {"matches": matches, "namespace": call.given_namespace, "usage": {"readUnits": 1}}
     return Reply(body, position=view.lsn)
 
 
 def fetch(call: Call) -> Reply:
     ids = check.record_ids(list(call.ids))
-    records = call.index.fetch(call.namespace).table.records
+    records = call.index.read(call.namespace, Read.FETCH).table.records
     vectors = {name: _shown(records[name]) for name in ids if name in records}
-    return Reply({"vectors": vectors, "namespace": call.namespace, "usage": {"readUnits": 1}})
+    return Reply({"vectors": vectors, "namespace": call.given_namespace, "usage": {"readUnits": 1}})
 
 
 def fetch_by_metadata(call: Call) -> Reply:
     condition = call.index.compile(_filter(call.body, "Empty filter provided for fetch by metadata request"))
     limit = check.integer(call.body.get("limit"), "limit", check.MAX_FETCH_PAGE, 100)
-    after = call.index.fetch(call.namespace).table.after(check.last_of(call.body.get("paginationToken")))
+    table = call.index.read(call.namespace, Read.METADATA).table
+    after = table.after(check.last_of(call.body.get("paginationToken")))
     found = list(itertools.islice((record for record in after if condition(record.metadata)), limit + 1))
     vectors = {record.id: _shown(record) for record in found[:limit]}
-    body = {"vectors": vectors, "namespace": call.namespace, "usage": {"readUnits": 1}}
+    body = {"vectors": vectors, "namespace": call.given_namespace, "usage": {"readUnits": 1}}
     return Reply(body | check.page([record.id for record in found], limit))
 
 
 def list_ids(call: Call) -> Reply:
     limit = check.integer(call.query.get("limit"), "limit", check.MAX_LIST, check.MAX_LIST)
     last = check.last_of(call.query.get("paginationToken"))
-    table = call.index.fetch(call.namespace).table
+    table = call.index.read(call.namespace, Read.LIST).table
     prefix = check.prefix(call.query.get("prefix", ""))
     found = [record.id for record in itertools.islice(table.after(last, prefix), limit + 1)]
-    body = {"vectors": [{"id": name} for name in found[:limit]], "namespace": call.namespace}
+    body = {"vectors": [{"id": name} for name in found[:limit]], "namespace": call.given_namespace}
     return Reply(body | {"usage": {"readUnits": 1}} | check.page(found, limit))
 
 
@@ -140,7 +141,7 @@ def _filter(body: Mapping[str, Any], if_empty: str) -> dict[str, Any]:
 
 
 def _count(call: Call, raw: Mapping[str, Any]) -> int:
-    return len(call.index.fetch(call.namespace).table.matching(call.index.compile(raw)))
+    return len(call.index.read(call.namespace, Read.METADATA).table.matching(call.index.compile(raw)))
 
 
 def _record(item: Mapping[str, Any], index: Index) -> Record:
@@ -161,15 +162,15 @@ def _vectors(item: Mapping[str, Any], index: Index, name: str) -> tuple[dict[str
     if sparse and not index.spec.sparse and index.project.behaviour.sparse_needs_dotproduct:
         raise Refused(NO_SPARSE)
     return (
-        {DENSE: _dense(dense, index.spec, whose)} if dense else {},
+        {DENSE: check.dense_vector(dense, _dense_field(index.spec), whose)} if dense else {},
         {SPARSE: check.sparse_vector(sparse, whose)} if sparse else {},
     )
 
 
-def _dense(values: Any, spec: IndexSpec, whose: str) -> Vector:
+def _dense_field(spec: IndexSpec) -> Dense:
     if not spec.dense:
         raise Refused("Index configuration does not support dense values: it is a sparse index")
-    return check.dense_vector(values, spec.dense[DENSE], whose)
+    return spec.dense[DENSE]
 
 
 def _without_nulls(metadata: Any) -> dict[str, Any]:
@@ -214,7 +215,7 @@ def _query_vectors(call: Call, view: View) -> tuple[Vector | None, Sparse | None
     if sparse and not spec.sparse:
         raise Refused(NO_SPARSE)
     return (
-        _dense(values, spec, "The query vector") if values else None,
+        check.query_vector(values, _dense_field(spec), "The query vector") if values else None,
         check.sparse_vector(sparse, "The query vector") if sparse else None,
     )
 

@@ -24,8 +24,9 @@ Or from a shell, until SIGTERM or SIGINT::
 
 It prints ``listening on http://127.0.0.1:5080`` when it is ready. That is the host of the control plane; an
 index has the host ``http://127.0.0.1:5080/index/NAME``. Switches are read with GET and set with PUT, as JSON:
-``/_faults`` (the fields of `Faults`; those left out return to their defaults), ``/_lag`` (``{"search": 0.5,
-"fetch": null}``; null is never) and ``/_rates`` (requests a second to each namespace, ``{"upsert": 100}``).
+``/_faults`` (the fields of `Faults`; those left out return to their defaults), ``/_lag`` (the fields of `Lag`:
+``{"search": 0.5, "fetch": null, "replicas": [0, 2]}``; null is never) and ``/_rates`` (requests a second to
+each namespace, ``{"upsert": 100}``).
 
 Over gRPC, without TLS, each vector index has a port of its own, opened by `grpc_host` or GET ``/_grpc/NAME``; the
 control plane does not tell it. The SDK's client is synchronous, so for another thread or process::
@@ -36,9 +37,11 @@ It serves the vectors API, the documents API, namespaces, and indexes (create, l
 as of API version 2026-07. As in Pinecone an index speaks one of the two data APIs and refuses the other.
 
 How it lags: each namespace is a log. A write is answered with its position (LSN) and is seen by query and
-search, which say how far they have come, when it is `Lag.search` seconds old, and by everything else when it
-is `Lag.fetch` seconds old; always in the order of the log, filters included. What was seen stays seen when
-the lag is made longer, and a restart catches up with the whole log.
+search, which say how far they have come, when it is `Lag.search` seconds old, and by fetches when it is
+`Lag.fetch` seconds old; lists of ids, fetches by metadata and counts each have a lag of their own if they are
+given one. Always in the order of the log, filters included. What was seen stays seen when the lag is made
+longer, unless there are replicas that differ (`Lag.replicas`): reads ask them in turn. A restart catches up
+with the whole log.
 
 What is different from the real service:
 
@@ -57,17 +60,17 @@ What is guessed, because documentation is silent or of two minds (arguments of `
   (haystack-core-integrations issue 590). `$exists` counts an empty list as there. `$not` negates a filter, though
   the SDK's filter builder has none.
 - A delete in a namespace that does not exist is answered 404 by both APIs; an update there is a write without effect.
-- Sparse values on a dense index of another metric than dotproduct are refused when written; documentation has it
-  that they can be written and fetched, not queried.
-- Fetch by metadata, list, statistics and namespaces are as fresh as fetch. `matched_records` is counted there too.
+- `matched_records` is as fresh as fetches by metadata.
 - A deleted namespace goes on with its positions when it is made again.
 - A query by the id of a record that is not there matches nothing.
 - A sparse search finds only what shares an index with the query; with a dense vector, the scores add up.
 - The documents API scores euclidean as the vectors API does, by squared distance, and reads numbers back as
   floats unless the schema declares an integer.
 - A required field of a document cannot be removed by an update.
-- Which header a position stands in: `x-pinecone-request-lsn` of writes, `x-pinecone-max-indexed-lsn` of searches,
-  in both APIs. The words of most refusals.
+- That the documents API tells positions in the headers of the vectors API. The words of most refusals: nobody should
+  go by them, and `missing_namespace_message` shows whether somebody does.
+
+`make pinecone-sdk` runs the integration tests of Pinecone's own SDK on it (docs/reliability.md).
 """
 
 from __future__ import annotations
@@ -84,9 +87,9 @@ from typing import Any, Self
 import httpx
 
 from shardroute.testing._pinecone_app import PREFIX, PineconeApp, pinecone_app
-from shardroute.testing._pinecone_arguments import arguments_parser
+from shardroute.testing._pinecone_arguments import arguments_parser, lag_arguments, lag_of
 from shardroute.testing._pinecone_door import GrpcDoor, RemoteDoor
-from shardroute.testing._pinecone_index import Behaviour, Project
+from shardroute.testing._pinecone_index import MISSING_NAMESPACE, Behaviour, Project
 from shardroute.testing._pinecone_log import Lag
 from shardroute.testing._pinecone_spec import IndexSpec
 from shardroute.testing.faults import Faults
@@ -110,6 +113,9 @@ class PineconeServer:
         missing_namespace_is_404: whether a delete in a namespace that does not exist is refused.
         sparse_needs_dotproduct: whether a dense index of another metric refuses sparse values at once, or
             takes them and refuses only to query with them.
+        missing_namespace_message: what is said of a namespace that does not exist; ``{namespace}`` is its name. For
+            showing that nobody relies on the words.
+        emptied_namespaces_go: whether a namespace without records is one that does not exist.
         clock: seconds; for tests that do not want to wait.
         seed: of the dice that draw jitter and errors.
     """
@@ -127,7 +133,9 @@ class PineconeServer:
         positions: bool = True,
         ne_matches_missing: bool = True,
         missing_namespace_is_404: bool = True,
-        sparse_needs_dotproduct: bool = True,
+        sparse_needs_dotproduct: bool = False,
+        missing_namespace_message: str = MISSING_NAMESPACE,
+        emptied_namespaces_go: bool = False,
         clock: Callable[[], float] = time.time,
         seed: int = 0,
     ) -> None:
@@ -136,7 +144,12 @@ class PineconeServer:
         self._indexes = dict(indexes or {})
         self._lag = lag or Lag()
         self._behaviour = Behaviour(
-            positions, ne_matches_missing, missing_namespace_is_404, sparse_needs_dotproduct
+            positions,
+            ne_matches_missing,
+            missing_namespace_is_404,
+            sparse_needs_dotproduct,
+            missing_namespace_message,
+            emptied_namespaces_go,
         )
         self._faults = Faults()
         self._rates = dict(rates or {})
@@ -149,6 +162,11 @@ class PineconeServer:
     def faults(self) -> Faults:
         """What goes wrong at the moment: set its fields, or `update` and `clear` it."""
         return self._faults
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What documentation leaves open, as it was given; its fields may be set at any time."""
+        return self._behaviour
 
     @property
     def lag(self) -> Lag:
@@ -239,7 +257,7 @@ class PineconeProcess(ChildServer):
         for name, spec in (indexes or {}).items():
             arguments += ["--schema", f"{name}={json.dumps(spec.fields)}"]
         if lag is not None:
-            arguments += ["--search-lag", str(lag.search), "--fetch-lag", str(lag.fetch)]
+            arguments += lag_arguments(lag)
         super().__init__("shardroute.testing.pinecone", [*arguments, *options], port=port)
         self._door = RemoteDoor()
 
@@ -274,12 +292,14 @@ def _server(given: argparse.Namespace) -> PineconeServer:
         given.path,
         dict([*given.index, *given.schema]),
         host=given.host,
-        lag=Lag(given.search_lag, given.fetch_lag),
+        lag=lag_of(given),
         api_key=given.api_key,
         positions=given.positions,
         ne_matches_missing=given.ne_matches_missing,
         missing_namespace_is_404=given.missing_namespace_is_404,
         sparse_needs_dotproduct=given.sparse_needs_dotproduct,
+        missing_namespace_message=given.missing_namespace_message,
+        emptied_namespaces_go=given.emptied_namespaces_go,
     )
 
 

@@ -152,20 +152,3 @@ def test_the_script_shows_an_error_in_short_and_its_trace_too(
 )
 def test_what_is_said_at_either_end_is_still_understood(words: str, about: qdrant_errors.About) -> None:
     assert qdrant_errors.QdrantRejected("q", words).about is about
-
-
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        (f"Namespace {'x' * 50_000} not found", True),
-        ("Namespace: not found", True),
-        ("NAMESPACE not found", True),
-        ("Namespace_x not found", False),
-        ("Namespaces not found", False),
-        ("The namespace was not found", False),
-        (f"Namespace {LONG}", False),
-    ],
-)
-def test_a_namespace_that_is_missing_is_known_by_the_first_word(words: str, found: bool) -> None:
-    about = pinecone_errors.PineconeRejected("p", words, 404).about
-    assert (about is pinecone_errors.About.NO_NAMESPACE) is found

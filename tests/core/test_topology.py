@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -123,6 +124,47 @@ def test_collections_are_known_beforehand_unless_each_tenant_has_its_own(
     topology: Topology, collections: tuple[str, ...]
 ) -> None:
     assert topology.collections() == collections
+
+
+def _in_namespaces(**placement: str) -> Topology:
+    return replace(
+        SHARED,
+        placement=Placement("p", "docs", Tenancy(TenancyKind.NAMESPACE), **placement),  # type: ignore[arg-type]  # names only
+    )
+
+
+def test_one_tenant_may_have_the_default_namespace_and_no_other_gets_it() -> None:
+    topology = _in_namespaces(namespace="__{tenant}__", default_namespace="main")
+    assert topology.place("main").namespace == "__default__"
+    assert topology.place("acme").namespace == "__acme__"
+    with pytest.raises(InvalidTenant, match="which belongs to tenant 'main'"):
+        topology.place("default")
+    assert _in_namespaces(namespace="__{tenant}__").place("default").namespace == "__default__"
+
+
+@pytest.mark.parametrize(
+    ("placement", "message"),
+    [
+        (Placement("p", "docs", default_namespace="main"), "tenancy 'payload' has no namespaces"),
+        (
+            Placement("p", "docs", Tenancy(TenancyKind.NAMESPACE), default_namespace="no/tenant"),
+            "it is the tenant that has the default namespace",
+        ),
+        (
+            Placement("p", "docs", Tenancy(TenancyKind.NAMESPACE), namespace=""),
+            'say default_namespace = "TENANT"',
+        ),
+        (
+            Placement("p", "docs", Tenancy(TenancyKind.NAMESPACE), namespace="__default__"),
+            'say default_namespace = "TENANT"',
+        ),
+    ],
+)
+def test_a_default_namespace_is_a_tenants_of_a_cluster_with_namespaces(
+    placement: Placement, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        replace(SHARED, placement=placement)
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._@+~-]{0,127}", fullmatch=True))

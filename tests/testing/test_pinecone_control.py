@@ -98,6 +98,76 @@ async def test_an_impossible_schema_is_refused(server: PineconeServer, fields: d
     assert answer.json()["error"]["code"] == "INVALID_ARGUMENT"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"x": {"type": "dense_vector", "dimension": 2, "metric": "cosine", "metrics": 1}},
+        {"x": {"type": "sparse_vector", "metric": "dotproduct"}},
+        {"x": {"type": "string", "full_text_search": {"tongue": "en"}}},
+        {"x": {"type": "string", "embed": {"size": 2}}},
+        {"x": {"type": "integer", "indexed": True}},
+    ],
+)
+async def test_what_is_unknown_in_a_schema_is_refused(
+    pinecone: AsyncPinecone, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(ApiError, match="unknown option"):
+        await pinecone.indexes.create(name="made", schema={"fields": fields})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/indexes", {"name": "made", "schema": {"fields": INDEXES["vectors"].fields}, "pods": 1}),
+        ("POST", "/indexes", {"name": "made", "schema": {"fields": INDEXES["vectors"].fields, "more": 1}}),
+        ("PATCH", "/indexes/vectors", {"tag": {"a": "b"}}),
+        ("PATCH", "/indexes/vectors", {"name": "another"}),
+        ("PATCH", "/indexes/vectors", {"read_capacity": {"mood": "OnDemand"}}),
+    ],
+)
+async def test_what_is_unknown_in_a_request_is_refused_and_nothing_done(
+    server: PineconeServer, pinecone: AsyncPinecone, method: str, path: str, body: dict[str, Any]
+) -> None:
+    async with httpx.AsyncClient(base_url=server.url, headers={"Api-Key": KEY}) as raw:
+        answer = await raw.request(method, path, json=body)
+    assert answer.status_code == 422
+    assert "unknown field" in answer.json()["error"]["message"]
+    assert [one.name async for one in pinecone.indexes.list()] == sorted(INDEXES)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": {"fields": {"x": {"type": "string", "full_text_search": {}}}}},
+        {"deployment": {"replicas": 2}},
+    ],
+)
+async def test_what_an_index_is_cannot_be_configured(pinecone: AsyncPinecone, change: dict[str, Any]) -> None:
+    with pytest.raises(ApiError, match=r"cannot be changed|can be changed"):
+        await pinecone.indexes.configure("documents", **change)
+
+
+async def test_tags_are_merged_and_an_empty_one_goes(pinecone: AsyncPinecone) -> None:
+    assert (await pinecone.indexes.describe("vectors")).tags is None
+    for change, tags in (
+        ({"a": "1", "b": "2"}, {"a": "1", "b": "2"}),
+        ({"b": "3", "c": "4"}, {"a": "1", "b": "3", "c": "4"}),
+        ({"a": ""}, {"b": "3", "c": "4"}),
+        ({"b": "", "c": ""}, None),
+    ):
+        assert (await pinecone.indexes.configure("vectors", tags=change)).tags == tags
+        assert (await pinecone.indexes.describe("vectors")).tags == tags
+    await pinecone.indexes.configure("vectors", tags={"a": "1"})
+    await pinecone.indexes.configure("vectors", deletion_protection="enabled")
+    assert (await pinecone.indexes.describe("vectors")).tags == {"a": "1"}
+
+
+async def test_an_index_that_is_given_no_name_gets_one(pinecone: AsyncPinecone) -> None:
+    made = [await pinecone.indexes.create(dimension=2) for _ in range(2)]
+    assert len({index.name for index in made} - {""}) == 2
+    assert {index.name for index in made} < {one.name async for one in pinecone.indexes.list()}
+
+
 VECTOR_CALLS: list[Callable[[AsyncIndex], Awaitable[Any]]] = [
     lambda index: index.upsert(vectors=[vector("1")]),
     lambda index: index.fetch(ids=["1"]),

@@ -44,6 +44,11 @@ async def test_a_search_shows_id_and_score_and_the_fields_it_is_asked_for(index:
     assert await searched(index) == ["1", "2"]
 
 
+async def test_a_search_of_zeros_is_answered(index: AsyncIndex) -> None:
+    await index.documents.upsert(namespace="a", documents=[document("1"), document("2", -1, 0)])
+    assert await searched(index, score_by=[{**DENSE, "values": [0.0, 0.0]}]) == ["1", "2"]
+
+
 async def test_a_sparse_search_finds_what_shares_an_index_with_the_query(index: AsyncIndex) -> None:
     documents = [document(str(n), keywords={"indices": [n], "values": [1.0 + n]}) for n in range(3)]
     await index.documents.upsert(namespace="a", documents=[*documents, document("none")])

@@ -200,8 +200,8 @@ async def test_a_sparse_index_has_no_dimension(server: PineconeServer) -> None:
 
 
 REFUSED: list[tuple[Callable[[GrpcIndex], Any], type[PineconeError], str]] = [
-    (lambda index: index.describe_namespace(name="none"), NotFoundError, "none not found"),
-    (lambda index: index.delete(ids=["1"], namespace="none"), NotFoundError, "Namespace not found"),
+    (lambda index: index.describe_namespace(name="none"), NotFoundError, "No namespace: 'none'"),
+    (lambda index: index.delete(ids=["1"], namespace="none"), NotFoundError, "No namespace: 'none'"),
     (lambda index: index.create_namespace(name="there"), ConflictError, "already exists"),
     (lambda index: index.upsert(vectors=[vector("1", 1, 2, 3)]), ApiError, "dimension 3 does not match"),
     (lambda index: index.upsert(vectors=[vector("x" * 513)]), ApiError, "512"),
@@ -266,20 +266,67 @@ async def test_reads_lag_behind_writes_as_they_do_over_http(server: PineconeServ
 
 
 async def raw(server: PineconeServer, method: str, **content: Any) -> tuple[Any, dict[str, str]]:
-    """The answer and its trailing metadata, which the SDK does not look at."""
+    """The answer and its initial metadata, which the SDK does not look at."""
     request, response = METHODS[method].request, METHODS[method].response
     async with grpc.aio.insecure_channel(await server.grpc_host("vectors")) as channel:
         call = channel.unary_unary(
             f"/VectorService/{method}", response_deserializer=CLASSES[response].FromString
         )(CLASSES[request](**content).SerializeToString(), metadata=(("api-key", KEY),))
-        return await call, dict(await call.trailing_metadata())
+        return await call, dict(await call.initial_metadata())
 
 
-async def test_positions_stand_behind_the_answer(server: PineconeServer) -> None:
+async def test_positions_stand_before_the_answer(server: PineconeServer) -> None:
     vectors = [CLASSES["Vector"](id="1", values=[1, 0])]
     _, wrote = await raw(server, "Upsert", vectors=vectors, namespace="a")
     _, read = await raw(server, "Query", vector=[1, 0], top_k=1, namespace="a")
     assert (wrote, read) == ({"x-pinecone-request-lsn": "1"}, {"x-pinecone-max-indexed-lsn": "1"})
+
+
+@pytest.mark.parametrize("words", ["No namespace: '{namespace}'", "gone", ""])
+async def test_a_namespace_that_is_missing_is_said_so_in_any_words_over_both_interfaces(words: str) -> None:
+    async with served(missing_namespace_message=words) as server:
+        refused: list[str] = []
+
+        def use(index: GrpcIndex) -> None:
+            for ask in (
+                lambda: index.delete(ids=["1"], namespace="none"),
+                lambda: index.describe_namespace(name="none"),
+                lambda: index.delete_namespace(name="none"),
+            ):
+                with pytest.raises(NotFoundError) as caught:
+                    ask()
+                refused.append(caught.value.message)
+
+        await using(server, use)
+        async with client(server, "vectors") as index:
+            with pytest.raises(NotFoundError) as caught:
+                await index.delete(ids=["1"], namespace="none")
+        assert all(
+            words.replace("{namespace}", "none") in message for message in [*refused, caught.value.message]
+        )
+
+
+@pytest.mark.parametrize("named", ["", "__default__"])
+async def test_the_default_namespace_is_answered_by_the_name_that_it_was_asked_by(
+    server: PineconeServer, named: str
+) -> None:
+    def use(index: GrpcIndex) -> set[str | None]:
+        index.upsert(vectors=[vector("1")], namespace=named)
+        return {
+            index.query(vector=[1, 0], top_k=1, namespace=named).namespace,
+            index.fetch(ids=["1"], namespace=named).namespace,
+            index.list_paginated(namespace=named).namespace,
+        }
+
+    assert await using(server, use) == {named}
+
+
+async def test_a_query_of_zeros_is_answered(server: PineconeServer) -> None:
+    def use(index: GrpcIndex) -> list[str]:
+        index.upsert(vectors=[vector("1"), vector("2", -1, 0)], namespace="a")
+        return found(index, vector=[0.0, 0.0])
+
+    assert await using(server, use) == ["1", "2"]
 
 
 async def test_the_rates_of_a_namespace_hold_for_both_interfaces_together(server: PineconeServer) -> None:

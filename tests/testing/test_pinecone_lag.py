@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pinecone import AsyncIndex
 
+from shardroute.testing._pinecone_arguments import arguments_parser, lag_arguments, lag_of
 from shardroute.testing.pinecone import Lag, PineconeServer
 from tests.testing.pinecones import client, document, fetched, listed, queried, searched, served, vector
 
@@ -87,6 +88,115 @@ async def test_a_longer_lag_takes_nothing_back(server: PineconeServer, index: As
     assert await queried(index) == await listed(index) == ["1"]
     server.lag = Lag(fetch=math.inf)
     assert (await queried(index), await listed(index)) == (["1", "2"], ["1"])
+
+
+Look = Callable[[AsyncIndex], Awaitable[bool]]
+
+
+async def _any(answer: Awaitable[Any]) -> bool:
+    return bool(await answer)
+
+
+async def _listed(index: AsyncIndex) -> list[str]:
+    return [one.id async for one in index.documents.list(namespace="a")]
+
+
+async def _matching(index: AsyncIndex) -> Any:
+    return (await index.fetch_by_metadata(filter={"x": "y"}, namespace="a")).vectors
+
+
+async def _documents(index: AsyncIndex, **which: Any) -> Any:
+    return (await index.documents.fetch(namespace="a", **which)).documents
+
+
+async def _counted(index: AsyncIndex) -> int:
+    return (await index.describe_index_stats()).total_vector_count
+
+
+LOOKS: dict[str, dict[str, Look]] = {
+    "vectors": {
+        "search": lambda index: _any(queried(index)),
+        "fetch": lambda index: _any(fetched(index, "1")),
+        "list": lambda index: _any(listed(index)),
+        "metadata": lambda index: _any(_matching(index)),
+        "counts": lambda index: _any(_counted(index)),
+    },
+    "documents": {
+        "search": lambda index: _any(searched(index)),
+        "fetch": lambda index: _any(_documents(index, ids=["1"])),
+        "list": lambda index: _any(_listed(index)),
+        "metadata": lambda index: _any(_documents(index, filter={"x": "y"})),
+        "counts": lambda index: _any(_counted(index)),
+    },
+}
+"""Of each kind of read, whether it shows the record that was written."""
+KINDS_OF_READS = list(LOOKS["vectors"])
+
+
+async def _write(index: AsyncIndex, kind: str) -> None:
+    if kind == "vectors":
+        await index.upsert(vectors=[vector("1", x="y")], namespace="a")
+    else:
+        await index.documents.upsert(namespace="a", documents=[document("1", x="y")])
+
+
+@pytest.mark.parametrize("kind", ["vectors", "documents"])
+@pytest.mark.parametrize("late", KINDS_OF_READS)
+async def test_each_kind_of_read_lags_by_itself(kind: str, late: str, clock: Clock) -> None:
+    given: dict[str, Any] = dict.fromkeys(KINDS_OF_READS, 1.0) | {late: 5.0}
+    lag = Lag(**given)
+    async with served(lag=lag, clock=clock) as server, client(server, kind) as index:
+        await _write(index, kind)
+        everything = set(KINDS_OF_READS)
+        for seconds, shown in (
+            (0.9, set()),
+            (0.1, everything - {late}),
+            (3.9, everything - {late}),
+            (0.1, everything),
+        ):
+            clock.now += seconds
+            assert {name for name, look in LOOKS[kind].items() if await look(index)} == shown
+
+
+@pytest.mark.parametrize("kind", ["vectors", "documents"])
+@pytest.mark.parametrize("look", KINDS_OF_READS)
+async def test_reads_of_replicas_that_differ_go_back_and_forth(kind: str, look: str, clock: Clock) -> None:
+    lag = Lag(1.0, 1.0, replicas=(0.0, 2.0))
+    async with served(lag=lag, clock=clock) as server, client(server, kind) as index:
+        await _write(index, kind)
+        for seconds, shown in ((0.5, {False}), (1.0, {True, False}), (2.0, {True})):
+            clock.now += seconds
+            assert {await LOOKS[kind][look](index) for _ in range(4)} == shown
+
+
+async def test_a_position_is_that_of_the_replica_that_answers(clock: Clock) -> None:
+    lag = Lag(replicas=(0.0, 2.0))
+    async with served(lag=lag, clock=clock) as server, client(server, "vectors") as index:
+        await _write(index, "vectors")
+        told = [(await SEARCHES["vectors"](index)).response_info.lsn_reconciled for _ in range(4)]
+        assert sorted(told) == [0, 0, 1, 1]
+
+
+async def test_a_lag_of_its_own_takes_nothing_back_that_was_seen(
+    server: PineconeServer, index: AsyncIndex
+) -> None:
+    server.lag = Lag()
+    await index.upsert(vectors=[vector("1")], namespace="a")
+    assert await listed(index) == ["1"]
+    server.lag = Lag(list=math.inf, replicas=(0.0, math.inf))
+    await index.upsert(vectors=[vector("2")], namespace="a")
+    assert [await listed(index) for _ in range(2)] == [["1"], ["1"]]
+    server.lag = Lag()
+    assert await listed(index) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "lag", [Lag(), Lag(1, math.inf), Lag(list=2.0, counts=math.inf, replicas=(0.0, 1.0, math.inf))], ids=str
+)
+def test_a_lag_is_told_as_json_and_on_a_command_line(lag: Lag) -> None:
+    assert Lag.from_json(lag.as_json()) == lag
+    given = lag_of(arguments_parser("").parse_args(lag_arguments(lag)))
+    assert given.as_json() == lag.as_json()
 
 
 Act = Callable[[AsyncIndex], Awaitable[Any]]

@@ -42,7 +42,6 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ),
     ("vectors", "/vectors/upsert", {"vectors": [vector("1", x=["a", 1])]}, "Metadata value must be"),
     ("vectors", "/vectors/upsert", {"vectors": [vector("1", x="y" * 41_000)]}, "Metadata size"),
-    ("vectors", "/vectors/upsert", {"vectors": [{**vector("1"), "sparseValues": SPARSE}]}, "dotproduct"),
     ("vectors", "/query", {"vector": [1, 0], "topK": 1, "sparseVector": SPARSE}, "dotproduct"),
     ("vectors", "/query", {"vector": [1, 0], "topK": 0}, "between 1 and 10000"),
     ("vectors", "/query", {"vector": [1, 0], "topK": 10_001}, "between 1 and 10000"),
@@ -165,8 +164,11 @@ async def test_a_result_of_more_than_four_megabytes_is_refused(server: PineconeS
         assert len(await queried(index, top_k=150)) == 150
 
 
-async def test_sparse_values_on_another_metric_can_be_let_in_and_then_refuse_the_query() -> None:
-    async with served(sparse_needs_dotproduct=False) as server, client(server, "vectors") as index:
+async def test_sparse_values_on_another_metric_are_let_in_and_not_queried_unless_switched_off() -> None:
+    async with served(sparse_needs_dotproduct=True) as server, client(server, "vectors") as index:
+        with pytest.raises(ApiError, match="dotproduct"):
+            await index.upsert(vectors=[{**vector("1"), "sparse_values": SPARSE}], namespace="a")
+    async with served() as server, client(server, "vectors") as index:
         await index.upsert(vectors=[{**vector("1"), "sparse_values": SPARSE}], namespace="a")
         assert (await fetched(index, "1"))["1"].sparse_values.indices == [1]
         assert await queried(index) == await queried(index, vector=None, id="1") == ["1"]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pinecone import AsyncIndex, NotFoundError, SparseValues
+from pinecone import ApiError, AsyncIndex, NotFoundError, SparseValues
 
 from shardroute.testing.pinecone import PineconeServer
 from tests.testing.pinecones import client, fetched, listed, queried, served, vector
@@ -196,11 +196,34 @@ async def test_deletes(index: AsyncIndex, what: dict[str, Any], left: list[str])
     assert (await index.describe_namespace(name="a")).record_count == len(left)
 
 
+@pytest.mark.parametrize("name", ["vectors", "dot", "euclidean"])
+async def test_a_query_of_zeros_is_answered_and_a_record_of_zeros_refused(name: str) -> None:
+    async with served() as server, client(server, name) as index:
+        await index.upsert(vectors=[vector("1"), vector("2", -1, 0)], namespace="a")
+        answer = await index.query(vector=[0.0, 0.0], top_k=5, namespace="a")
+        assert [match.id for match in answer.matches] == ["1", "2"]
+        assert {match.score for match in answer.matches} == {1.0 if name == "euclidean" else 0.0}
+        with pytest.raises(ApiError, match="non-zero"):
+            await index.upsert(vectors=[vector("3", 0, 0)], namespace="a")
+
+
+@pytest.mark.parametrize("named", ["", "__default__", "a"])
+async def test_a_namespace_is_answered_by_the_name_that_it_was_asked_by(
+    index: AsyncIndex, named: str
+) -> None:
+    await index.upsert(vectors=[vector("1", x="y")], namespace=named)
+    assert (await index.query(vector=[1, 0], top_k=1, namespace=named)).namespace == named
+    assert (await index.fetch(ids=["1"], namespace=named)).namespace == named
+    assert (await index.fetch_by_metadata(filter={"x": "y"}, namespace=named)).namespace == named
+    assert (await index.list_paginated(namespace=named)).namespace == named
+    assert list((await index.describe_index_stats()).namespaces) == [named or "__default__"]
+
+
 @pytest.mark.parametrize("strict", [True, False])
 async def test_a_delete_in_a_namespace_that_does_not_exist_is_404_unless_switched_off(strict: bool) -> None:
     async with served(missing_namespace_is_404=strict) as server, client(server, "vectors") as index:
         if strict:
-            with pytest.raises(NotFoundError, match="Namespace not found"):
+            with pytest.raises(NotFoundError, match="No namespace: '"):
                 await index.delete(ids=["1"], namespace="nowhere")
         else:
             await index.delete(ids=["1"], namespace="nowhere")
