@@ -69,6 +69,8 @@ def engine_errors() -> Iterator[None]:
     """What the engine raises in here becomes a refusal. (It knows one class of errors; their texts tell them apart.)"""
     try:
         yield
+    except Refusal:
+        raise
     except (ValueError, TypeError, OverflowError) as error:  # a value that cannot be handed to it
         raise Refusal(400, f"Format error in JSON body: {error}") from error
     except Exception as error:

@@ -21,7 +21,8 @@ def as_read(number: float) -> float:
     read = float(int(whole + fraction))
     while power < -_FURTHEST:
         read, power = read / 10.0**_FURTHEST, power + _FURTHEST
-    read = read * 10.0**power if power >= 0 else read / 10.0**-power
+    # Its table has 1e23 where 10.0**23 is a neighbour of that.
+    read = read * float(f"1e{power}") if power >= 0 else read / float(f"1e{-power}")
     return math.copysign(read, number)
 
 
