@@ -11,6 +11,7 @@ import qdrant_edge as engine
 from qdrant_client import models
 
 from shardroute.testing._qdrant_errors import not_here
+from shardroute.testing._qdrant_numbers import bound_as_read
 
 Condition = Any
 
@@ -96,6 +97,10 @@ def _times(wanted: models.DatetimeRange) -> engine.RangeDateTime:
     return engine.RangeDateTime(**{name: moment(value) for name, value in vars(wanted).items()})
 
 
+def _numbers(wanted: models.Range) -> engine.RangeFloat:
+    return engine.RangeFloat(**{name: bound_as_read(value) for name, value in vars(wanted).items()})
+
+
 def _value(wanted: models.MatchValue) -> engine.MatchValue:
     # The binding takes Python's True for the number 1; numpy's it takes for what it is.
     value: Any = np.bool_(wanted.value) if isinstance(wanted.value, bool) else wanted.value
@@ -124,7 +129,7 @@ _MATCHES: _Builders = {
 }
 
 _RANGES: _Builders = {
-    models.Range: lambda wanted: engine.RangeFloat(**wanted.model_dump()),
+    models.Range: _numbers,
     models.DatetimeRange: _times,
 }
 

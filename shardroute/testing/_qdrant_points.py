@@ -11,6 +11,7 @@ import qdrant_edge as engine
 from qdrant_client import models
 
 from shardroute.testing._qdrant_errors import bad_input, invalid, not_here
+from shardroute.testing._qdrant_numbers import payload_as_read
 
 Json = dict[str, Any]
 
@@ -39,7 +40,7 @@ def _sparse(vector: models.SparseVector) -> engine.SparseVector:
 
 
 def engine_point(point: models.PointStruct) -> engine.Point:
-    return engine.Point(point.id, engine_vector(point.vector), point.payload)
+    return engine.Point(point.id, engine_vector(point.vector), payload_as_read(point.payload))
 
 
 def points_of(wanted: models.PointsBatch | models.PointsList) -> list[models.PointStruct]:

@@ -14,6 +14,7 @@ from qdrant_client import models
 from shardroute.testing._qdrant_collection import Collection
 from shardroute.testing._qdrant_errors import bad_request, engine_errors, invalid
 from shardroute.testing._qdrant_filters import engine_filter
+from shardroute.testing._qdrant_numbers import payload_as_read
 from shardroute.testing._qdrant_points import check_dimensions, engine_point, engine_vector, points_of
 
 _NUMBERS = frozenset({int, float})
@@ -150,7 +151,7 @@ def _selected(pair: _Pair, arguments: Callable[[Any], tuple[Any, ...]] = _nothin
 
 
 def _payload(wanted: models.SetPayload) -> tuple[Any, ...]:
-    return wanted.payload, wanted.key
+    return payload_as_read(wanted.payload), wanted.key
 
 
 upsert = Write(check_upsert, apply_upsert)

@@ -35,8 +35,8 @@ What is different from a real server:
 - Not there (404, or 501 with a name): snapshots, gRPC, telemetry, cluster and issues; queries in groups, the distance
   matrix, the older search and recommend; vectors made from text; the datatype turbo4; what later versions of Qdrant
   have; changing the modifier of a sparse vector.
-- Floats in metadata are parsed as Python does it, and once more by the engine. A real server parses twice like the
-  engine, whose last digit may differ.
+- The engine is that of a later Qdrant (1.20): `match.text` on a field without an index looks for whole words there, in
+  1.18 for any part of the text.
 """
 
 from __future__ import annotations

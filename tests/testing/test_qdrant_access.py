@@ -15,15 +15,14 @@ FULL, READ = "a key", "a key to read with"
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    keys = {"api_key": FULL, "read_only_api_key": READ}
     async with (
-        QdrantServer(collections={"docs": VECTORS}, **keys) as server,
+        QdrantServer(collections={"docs": VECTORS}, api_key=FULL, read_only_api_key=READ) as server,
         httpx.AsyncClient(base_url=server.url) as client,
     ):
         yield client
 
 
-READS = [
+READS: list[tuple[str, str, Any]] = [
     ("GET", "/collections", None),
     ("GET", "/collections/docs", None),
     ("GET", "/collections/docs/exists", None),
@@ -33,7 +32,7 @@ READS = [
     ("POST", "/collections/docs/points/count", {}),
     ("POST", "/collections/docs/points/query", {"query": [1.0, 1.0]}),
 ]
-WRITES = [
+WRITES: list[tuple[str, str, Any]] = [
     ("PUT", "/collections/docs/points", {"points": [{"id": 1, "vector": [1.0, 1.0]}]}),
     ("POST", "/collections/docs/points/delete", {"points": [1]}),
     ("POST", "/collections/docs/points/payload", {"payload": {}, "points": [1]}),

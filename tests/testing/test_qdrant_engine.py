@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shardroute.testing._qdrant_numbers import as_read
 from tests.testing.qdrants import SERVERS, Json, Qdrant, opened
 
 
@@ -139,6 +140,25 @@ async def test_whole_numbers_of_64_bits_are_kept_and_floats_stay_floats(qdrant: 
     [found] = await qdrant.points(1)
     assert found["payload"] == payload
     assert isinstance(found["payload"]["float"], float)
+
+
+@pytest.mark.parametrize(
+    "number", [0.9452706955539223, 1735689600.123456, 1e-300, -9.948332881384304e-08, 0.1]
+)
+async def test_a_float_is_parsed_when_it_comes_and_when_it_is_read(qdrant: Qdrant, number: float) -> None:
+    """By a parser that rounds twice: of seventeen digits, the last may be another then."""
+    await qdrant.create()
+    await qdrant.upsert({"id": 1, "payload": {"n": number}})
+    [found] = await qdrant.points(1)
+    assert found["payload"]["n"] == as_read(as_read(number)) == pytest.approx(number, rel=1e-15)
+
+
+async def test_a_bound_is_parsed_as_the_values_are(qdrant: Qdrant) -> None:
+    number = 0.9452706955539223
+    assert as_read(number) != number
+    await qdrant.create()
+    await qdrant.upsert({"id": 1, "payload": {"n": number}})
+    assert await qdrant.ids({"key": "n", "range": {"gte": number, "lte": number}}) == [1]
 
 
 def sparse(**weights: float) -> Json:
