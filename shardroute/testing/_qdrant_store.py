@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,9 +21,12 @@ from shardroute.testing._qdrant_settings import check_name, created
 ALIASES = "aliases.json"
 COLLECTIONS = "collections"
 LOCK = ".lock"
+LOCAL_MODE = "meta.json"
 TEMPORARY = "shardroute-qdrant-"
 MEMORY = Path("/dev/shm")
 """Files in memory, where there are any: the engine maps files, also for what need not last."""
+YOUNG = 60.0
+"""Seconds."""
 ENOUGH = 2**30
 """Bytes. Containers often have 64 MB in /dev/shm, and a mapped file that finds no room ends the process."""
 
@@ -41,15 +45,19 @@ class QdrantStore:
     def __init__(self, path: str | Path | None = None) -> None:
         self._durable = path is not None
         self._directory = Path(path) if path is not None else _temporary_directory()
+        if (self._directory / LOCAL_MODE).exists():
+            raise RuntimeError(f"{self._directory} holds data of qdrant-client's local mode, not of a server")
         self._lock = _locked(self._directory)
         self._aliases: dict[str, str] = {}
         self._collections: dict[str, Collection] = {}
         if self._durable:
-            self._load()
+            try:
+                self._load()
+            except BaseException:
+                self.close()
+                raise
 
     def _load(self) -> None:
-        if (self._directory / "meta.json").exists():
-            raise RuntimeError(f"{self._directory} holds data of qdrant-client's local mode, not of a server")
         if (aliases := self._directory / ALIASES).exists():
             self._aliases = json.loads(aliases.read_text())
         directories = sorted((self._directory / COLLECTIONS).glob("*"))
@@ -174,11 +182,13 @@ def _temporary_directory() -> Path:
 
 
 def _remove_leftovers(place: Path) -> None:
-    """What killed servers left: their locks ended with them."""
+    """What killed servers left: their locks ended with them. A young one may be about to be locked."""
     for directory in place.glob(f"{TEMPORARY}*"):
         try:
+            if time.time() - directory.stat().st_mtime < YOUNG:
+                continue
             with (directory / LOCK).open("r+") as lock:
                 portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
                 shutil.rmtree(directory, ignore_errors=True)
-        except (OSError, portalocker.LockException):  # in use, of another user, or not yet locked
+        except (OSError, portalocker.LockException):  # in use, of another user, or gone
             continue
