@@ -132,7 +132,7 @@ def _need(condition: Any) -> tuple[str, set[Kind]]:
 
 def _kinds(condition: models.FieldCondition) -> Iterator[Kind]:
     if condition.match is not None:
-        yield from _MATCH_KINDS[type(condition.match)](condition.match)
+        yield from _MATCH_KINDS.get(type(condition.match), lambda _: [])(condition.match)
     if isinstance(condition.range, models.DatetimeRange):
         yield "datetime"
     elif condition.range is not None:

@@ -170,6 +170,7 @@ def _write(kind: Any, write: writes.Write) -> Callable[[Call], Any]:
 def batch_update(call: Call) -> Any:
     operations = call.read(models.UpdateOperations).operations
     collection = call.collection
+    collection.strict.timeout(call.query.get("timeout"))
     for operation in operations:
         writes.check(collection, operation)
     return [_applied(call, partial(writes.apply, collection, each)) for each in operations]

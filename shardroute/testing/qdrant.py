@@ -29,7 +29,8 @@ What is different from a real server:
 - There is one shard. Shard keys are accepted and ignored, and so are replicas and consistency.
 - ``wait=false`` is applied at once, and what the engine then refuses is acknowledged, as by a real server.
 - A request above 32 MiB is read to its end before it is refused. A real server answers at once and hangs up.
-- Strict mode's limits in bytes and in shares of memory or disk are kept and shown, not checked. A search by the id of
+- Strict mode's limits in bytes and in shares of memory or disk are kept and shown, not checked; nor are the fields that
+  a formula uses. A search by the id of
   a point costs as much as one by a dense vector; a write by a filter, as much as there are points that match.
 - Which of the wrong requests are answered 400 and which 422, and the words of what pydantic found wrong, are guessed.
 - Not there (404, or 501 with a name): snapshots, gRPC, telemetry, cluster and issues; queries in groups, the distance
