@@ -30,12 +30,13 @@ What is different from a real server:
 - ``wait=false`` is applied at once, and what the engine then refuses is acknowledged, as by a real server.
 - A request above 32 MiB is read to its end before it is refused. A real server answers at once and hangs up.
 - Strict mode's limits in bytes and in shares of memory or disk are kept and shown, not checked; nor are the fields that
-  a formula uses. A search by the id of
-  a point costs as much as one by a dense vector; a write by a filter, as much as there are points that match.
-- Which of the wrong requests are answered 400 and which 422, and the words of what pydantic found wrong, are guessed.
+  a formula uses. Of the rates, a search by the id of a point costs as much as one by a dense vector, and a write by a
+  filter as much as there are points that match.
+- Requests are read as qdrant-client writes them: a field that it does not know is refused, where a real server
+  overlooks it. The words of such refusals are others, and some are 400 that are 422 there.
 - Not there (404, or 501 with a name): snapshots, gRPC, telemetry, cluster and issues; queries in groups, the distance
-  matrix, the older search and recommend; vectors made from text; the datatype turbo4; what later versions of Qdrant
-  have; changing the modifier of a sparse vector.
+  matrix, the older search and recommend; vectors made from text; ranks of texts and other matches that came after 1.18;
+  changing the modifier of a sparse vector.
 - The engine is that of a later Qdrant (1.20): `match.text` on a field without an index looks for whole words there, in
   1.18 for any part of the text.
 """

@@ -55,7 +55,7 @@ SCENARIO: list[Call] = [
                 m.Prefetch(query=vector(5), limit=5),
                 m.Prefetch(query=sparse(6), using="words", limit=5, filter=tenant("a")),
             ],
-            "query": m.FusionQuery(fusion=m.Fusion.RRF),
+            "query": m.FusionQuery(fusion=m.Fusion.DBSF),
         },
     ),
     (
@@ -251,3 +251,27 @@ async def test_a_bad_point_is_refused_with_all_that_came_with_it(server: QdrantS
     assert answer.status_code == 400
     assert (await client.count("docs")).count == 0
     await client.close()
+
+
+NOT_HERE: dict[str, tuple[str, str, Any]] = {
+    "Making vectors from a Document": (
+        "PUT",
+        "/points",
+        {"points": [{"id": 1, "vector": {"": {"text": "a", "model": "b"}}}]},
+    ),
+    "MatchPrefix": ("POST", "/points/count", {"filter": {"must": [{"key": "a", "match": {"prefix": "b"}}]}}),
+    "TextQuery": ("POST", "/points/query", {"query": {"text": {"query": "b"}}}),
+    "Changing the modifier": ("PATCH", "", {"sparse_vectors": {"words": {"modifier": "idf"}}}),
+}
+
+
+@pytest.mark.parametrize("what", NOT_HERE)
+async def test_what_this_server_cannot_do_is_refused_by_its_name(
+    server: QdrantServer, client: AsyncQdrantClient, what: str
+) -> None:
+    method, path, body = NOT_HERE[what]
+    await client.create_collection("docs", **SETTINGS)
+    async with httpx.AsyncClient(base_url=server.url) as plain_client:
+        answer = await plain_client.request(method, f"/collections/docs{path}", json=body)
+    assert answer.status_code == 501, answer.text
+    assert what in answer.json()["status"]["error"]
