@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-import numpy as np
 import orjson
-from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from shardroute.testing._qdrant_access import ApiKeys
+from shardroute.testing._qdrant_errors import Refusal, refusal_of
 from shardroute.testing._qdrant_operations import OPERATIONS, Call, Operation
 from shardroute.testing._qdrant_store import QdrantStore
 from shardroute.testing.faults import FaultMiddleware, Faults
 
 NAMES = {name for operation in OPERATIONS for name in (operation.name, operation.kind)}
-ERRORS = (
-    (
-        re.compile(r"^Collection (?P<name>.+) not found$"),
-        404,
-        "Not found: Collection `{name}` doesn't exist!",
-    ),
-    (
-        re.compile(r"^Collection (?P<name>.+) already exists$"),
-        409,
-        "Wrong input: Collection `{name}` already exists!",
-    ),
-    (re.compile(r"^Point (?P<name>.+) is not found"), 404, "Not found: No point with id {name} found"),
-)
-"""What local mode says, and the status and words of a real server for it."""
+LARGEST_BODY = 32 * 1024 * 1024
+"""Bytes: `service.max_request_size_mb` of a real server, if it is not configured."""
 
 
-def qdrant_app(store: QdrantStore, faults: Faults, *, seed: int = 0) -> FaultMiddleware:
-    """The application that serves `store` with `faults`."""
-    routes = [(_route(store, operation), operation) for operation in OPERATIONS]
+def qdrant_app(
+    store: QdrantStore, faults: Faults, *, keys: ApiKeys | None = None, seed: int = 0
+) -> FaultMiddleware:
+    """The application that serves `store` with `faults` to who has one of the `keys`."""
+    routes = [(_route(store, operation, keys or ApiKeys()), operation) for operation in OPERATIONS]
     app = Starlette(routes=[*(route for route, _ in routes), *_fault_routes(faults)])
 
     def names(scope: Scope) -> tuple[str, ...]:
@@ -54,19 +43,46 @@ def qdrant_app(store: QdrantStore, faults: Faults, *, seed: int = 0) -> FaultMid
     return FaultMiddleware(app, faults, names=names, error_body=_error_body, seed=seed)
 
 
-def _route(store: QdrantStore, operation: Operation) -> Route:
+def _route(store: QdrantStore, operation: Operation, keys: ApiKeys) -> Route:
+    changes = operation.method != "GET" and operation.kind != "read"
+
     async def endpoint(request: Request) -> Response:
         began = time.perf_counter()
-        call = Call(store, request.path_params, request.query_params, await request.body())
+        if operation.name != "info" and (refused := keys.refuse_unknown(request)):
+            return PlainTextResponse(refused, 401)
         try:
-            result = operation.handle(call)
+            body = await _body(request)
+            if changes:
+                keys.check_write(request)
+            result = operation.handle(Call(store, request.path_params, request.query_params, body))
         except Exception as error:
-            return _refusal(*_status_and_message(error))
+            return _refused(refusal_of(error))
         if operation.name == "info":
             return _answer(result)
         return _answer({"result": result, "status": "ok", "time": time.perf_counter() - began})
 
     return Route(operation.path, endpoint, methods=[operation.method], name=operation.name)
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body.
+
+    One that is too large is read to its end, and refused then: a real server answers at once and closes the
+    connection, which many clients report as a broken one.
+    """
+    announced = int(request.headers.get("content-length", 0))
+    body = bytearray()
+    received = 0
+    async for part in request.stream():
+        received += len(part)
+        if max(announced, received) <= LARGEST_BODY:
+            body += part
+    if announced > LARGEST_BODY:
+        message = f"JSON payload ({announced} bytes) is larger than allowed (limit: {LARGEST_BODY} bytes)."
+        raise Refusal(400, message)
+    if received > LARGEST_BODY:
+        raise Refusal(400, f"JSON payload has exceeded limit ({LARGEST_BODY} bytes).")
+    return bytes(body)
 
 
 def _fault_routes(faults: Faults) -> list[Route]:
@@ -79,7 +95,7 @@ def _fault_routes(faults: Faults) -> list[Route]:
             _check_names(wanted.get("only") or ())
             faults.update(wanted)
         except (ValueError, TypeError, AttributeError) as error:
-            return _refusal(400, str(error))
+            return _refused(Refusal(400, str(error)))
         return _answer(faults.as_json())
 
     handlers: dict[str, Callable[[Request], Awaitable[Response]]] = {"GET": show, "PUT": change}
@@ -91,40 +107,18 @@ def _check_names(names: Collection[str]) -> None:
         raise ValueError(f"no such operation: {', '.join(map(str, unknown))}")
 
 
-def _status_and_message(error: Exception) -> tuple[int, str]:
-    if isinstance(error, ValidationError):
-        return 400, f"Format error in JSON body: {error}"
-    if isinstance(error, KeyError):  # how local mode names a point that is not there
-        return 404, f"Not found: No point with id {error.args[0]} found"
-    if isinstance(error, NotImplementedError):
-        return 501, str(error)
-    for pattern, status, message in ERRORS:
-        if found := pattern.match(str(error)):
-            return status, message.format(**found.groupdict())
-    if isinstance(error, ValueError | TypeError):
-        return 400, str(error)
-    return 500, f"Service internal error: {error!r}"
-
-
 def _error_body(status: int, message: str) -> Any:
     return {"status": {"error": message}, "time": 0.0}
 
 
-def _refusal(status: int, message: str) -> Response:
-    return _answer(_error_body(status, message), status)
+def _refused(refusal: Refusal) -> Response:
+    response = _answer(_error_body(refusal.status, refusal.message), refusal.status)
+    response.headers.update(refusal.headers)
+    return response
 
 
 def _answer(body: Any, status: int = 200) -> Response:
-    return Response(_json(body), status, media_type="application/json")
-
-
-def _json(body: Any) -> bytes:
-    """As JSON. Vectors are arrays of float32, and their digits no more than those of a real server."""
-    try:
-        return orjson.dumps(body, default=_model_json, option=orjson.OPT_SERIALIZE_NUMPY)
-    except orjson.JSONEncodeError:  # a whole number beyond 64 bits
-        return to_json(body, fallback=np.ndarray.tolist)
-
-
-def _model_json(value: Any) -> orjson.Fragment:
-    return orjson.Fragment(to_json(value))
+    """Vectors are arrays of float32, and their digits no more than those of a real server."""
+    return Response(
+        orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json"
+    )

@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-import orjson
 from pydantic import TypeAdapter
 from qdrant_client import models
 
+from shardroute.testing import _qdrant_reads as reads
+from shardroute.testing import _qdrant_writes as writes
+from shardroute.testing._qdrant_collection import Collection
+from shardroute.testing._qdrant_errors import EngineRefusal, bad_request
 from shardroute.testing._qdrant_store import QdrantStore
 
 _operation_ids = itertools.count()
-_NUMBERS = frozenset({int, float})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +31,26 @@ class Call:
     body: bytes
 
     @property
-    def collection(self) -> str:
-        """The name in the path."""
+    def name(self) -> str:
+        """The collection's name in the path, or an alias of it."""
         return self.params["collection"]
+
+    @property
+    def collection(self) -> Collection:
+        """The collection in the path.
+
+        Raises:
+            Refusal: there is none.
+        """
+        return self.store.get(self.name)
 
     def read(self, kind: Any) -> Any:
         """The body as a model of qdrant-client.
 
         Raises:
-            ValueError: it is no such thing.
+            ValidationError: it is no such thing.
         """
         return _adapter(kind).validate_json(self.body)
-
-    def updated(self) -> dict[str, Any]:
-        """What a write answers."""
-        waited = self.query.get("wait", "false") == "true"
-        return {"operation_id": next(_operation_ids), "status": "completed" if waited else "acknowledged"}
 
 
 @cache
@@ -52,206 +58,147 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def point_json(point: Any) -> dict[str, Any]:
-    """A record or a scored point, without pydantic's walk through the vectors."""
-    return {name: value for name, value in vars(point).items() if value is not None}
-
-
-def root(call: Call) -> Any:
+def root(_: Call) -> Any:
     return {"title": "qdrant - vector search engine", "version": version("qdrant-client")}
 
 
 def list_collections(call: Call) -> Any:
-    return call.store.get_collections()
+    return {"collections": [{"name": name} for name in call.store.names()]}
 
 
 def collection_exists(call: Call) -> Any:
-    return {"exists": call.store.collection_exists(call.collection)}
+    return {"exists": call.name in call.store}
 
 
 def get_collection(call: Call) -> Any:
-    return call.store.info_of(call.collection)
+    return call.collection.info()
 
 
 def create_collection(call: Call) -> Any:
-    return call.store.create(call.collection, call.read(models.CreateCollection))
+    call.store.create(call.name, call.read(models.CreateCollection))
+    return True
 
 
 def update_collection(call: Call) -> Any:
     wanted = call.read(models.UpdateCollection)
-    return call.store.update_collection(
-        call.collection,
-        sparse_vectors_config=wanted.sparse_vectors,
-        metadata=wanted.metadata,
-        vectors_config=wanted.vectors,
-    )
+    call.collection.patch(wanted)
+    return True
 
 
 def delete_collection(call: Call) -> Any:
-    return call.store.drop(call.collection)
+    return call.store.drop(call.name)
+
+
+def list_aliases(call: Call) -> Any:
+    return {"aliases": call.store.aliases()}
+
+
+def list_collection_aliases(call: Call) -> Any:
+    return {"aliases": call.store.aliases_of(call.name)}
+
+
+def change_aliases(call: Call) -> Any:
+    call.store.change_aliases(call.read(models.ChangeAliasesOperation).actions)
+    return True
 
 
 def create_payload_index(call: Call) -> Any:
     wanted = call.read(models.CreateFieldIndex)
-    if wanted.field_schema is not None:
-        call.store.index_field(call.collection, wanted.field_name, wanted.field_schema)
-    return call.updated()
+    collection = call.collection
+    collection.strict.one_more_index()
+    if wanted.field_schema is None:
+        raise bad_request("Can't auto-detect field type, please specify `field_schema` in the request")
+    collection.index(wanted.field_name, wanted.field_schema)
+    return _updated(call)
 
 
 def delete_payload_index(call: Call) -> Any:
-    call.store.unindex_field(call.collection, call.params["field"])
-    return call.updated()
+    call.collection.unindex(call.params["field"])
+    return _updated(call)
+
+
+def create_vector(call: Call) -> Any:
+    call.collection.add_vector(call.params["vector"], call.read(models.VectorNameConfig))
+    return _updated(call)
+
+
+def delete_vector(call: Call) -> Any:
+    call.collection.remove_vector(call.params["vector"])
+    return _updated(call)
 
 
 def create_shard_key(call: Call) -> Any:
     """Shard keys are accepted everywhere and change nothing: there is one shard."""
-    call.store.get_collection(call.collection)
-    call.store.shard_keys.setdefault(call.collection, []).append(
-        call.read(models.CreateShardingKey).shard_key
-    )
+    collection = call.collection
+    collection.shard_keys.append(call.read(models.CreateShardingKey).shard_key)
+    collection.save()
     return True
 
 
 def delete_shard_key(call: Call) -> Any:
-    keys = call.store.shard_keys.get(call.collection, [])
-    wanted = call.read(models.DropShardingKey).shard_key
-    call.store.shard_keys[call.collection] = [key for key in keys if key != wanted]
-    return wanted in keys
+    collection, wanted = call.collection, call.read(models.DropShardingKey).shard_key
+    if wanted not in collection.shard_keys:
+        return False
+    collection.shard_keys.remove(wanted)
+    collection.save()
+    return True
 
 
 def list_shard_keys(call: Call) -> Any:
-    return {"shard_keys": [{"key": key} for key in call.store.shard_keys.get(call.collection, [])]}
+    return {"shard_keys": [{"key": key} for key in call.collection.shard_keys]}
 
 
-def upsert(call: Call) -> Any:
-    wanted = read_upsert(call)
-    call.store.upsert(
-        call.collection,
-        wanted.batch if isinstance(wanted, models.PointsBatch) else wanted.points,
-        update_filter=wanted.update_filter,
-        update_mode=wanted.update_mode,
-    )
-    return call.updated()
+def _updated(call: Call) -> dict[str, Any]:
+    """What a write answers."""
+    waited = call.query.get("wait", "false") == "true"
+    return {"operation_id": next(_operation_ids), "status": "completed" if waited else "acknowledged"}
 
 
-def read_upsert(call: Call) -> Any:
-    """As `call.read`; the unnamed vectors go past pydantic, which would look at every number four times."""
-    try:
-        raw = orjson.loads(call.body)
-        vectors = [_set_aside(point) for point in raw["points"]]
-    except (ValueError, TypeError, LookupError, AttributeError):
-        return call.read(models.PointInsertOperations)
-    wanted = _adapter(models.PointInsertOperations).validate_python(raw)
-    for point, vector in zip(wanted.points, vectors, strict=True):
-        point.vector = point.vector if vector is None else vector
-    return wanted
+def _write(kind: Any, write: writes.Write) -> Callable[[Call], Any]:
+    """A handler that reads the body as `kind` and has it applied."""
 
+    def handle(call: Call) -> Any:
+        wanted = writes.read_upsert(call.body) if kind is models.PointInsertOperations else None
+        wanted = call.read(kind) if wanted is None else wanted
+        collection = call.collection
+        collection.strict.timeout(call.query.get("timeout"))
+        return _applied(call, partial(write.run, collection, wanted))
 
-def _set_aside(point: Any) -> list[float] | None:
-    """The point's vector, if it is a list of numbers and no more."""
-    vector = point["vector"]
-    if not isinstance(vector, list) or not _NUMBERS.issuperset(map(type, vector)):
-        return None
-    point["vector"] = []
-    return vector
-
-
-def delete(call: Call) -> Any:
-    call.store.delete(call.collection, call.read(models.PointsSelector))
-    return call.updated()
-
-
-def set_payload(call: Call) -> Any:
-    wanted = call.read(models.SetPayload)
-    call.store.set_payload(call.collection, wanted.payload, _selected(wanted), wanted.key)
-    return call.updated()
-
-
-def overwrite_payload(call: Call) -> Any:
-    wanted = call.read(models.SetPayload)
-    call.store.overwrite_payload(call.collection, wanted.payload, _selected(wanted))
-    return call.updated()
-
-
-def delete_payload(call: Call) -> Any:
-    wanted = call.read(models.DeletePayload)
-    call.store.delete_payload(call.collection, wanted.keys, _selected(wanted))
-    return call.updated()
-
-
-def clear_payload(call: Call) -> Any:
-    call.store.clear_payload(call.collection, call.read(models.PointsSelector))
-    return call.updated()
-
-
-def update_vectors(call: Call) -> Any:
-    wanted = call.read(models.UpdateVectors)
-    call.store.update_vectors(call.collection, wanted.points, update_filter=wanted.update_filter)
-    return call.updated()
-
-
-def delete_vectors(call: Call) -> Any:
-    wanted = call.read(models.DeleteVectors)
-    call.store.delete_vectors(call.collection, wanted.vector, _selected(wanted))
-    return call.updated()
+    return handle
 
 
 def batch_update(call: Call) -> Any:
     operations = call.read(models.UpdateOperations).operations
-    call.store.batch_update_points(call.collection, operations)
-    return [call.updated() for _ in operations]
+    collection = call.collection
+    collection.strict.timeout(call.query.get("timeout"))
+    for operation in operations:
+        writes.check(collection, operation)
+    return [_applied(call, partial(writes.apply, collection, each)) for each in operations]
 
 
-def retrieve(call: Call) -> Any:
-    wanted = call.read(models.PointRequest)
-    with_payload = True if wanted.with_payload is None else wanted.with_payload
-    found = call.store.retrieve(call.collection, wanted.ids, with_payload, wanted.with_vector or False)
-    return [point_json(point) for point in found]
+def _applied(call: Call, apply: Callable[[], None]) -> dict[str, Any]:
+    answer = _updated(call)
+    try:
+        apply()
+    except EngineRefusal:
+        if answer["status"] == "completed":
+            raise
+    return answer
 
 
-def scroll(call: Call) -> Any:
-    wanted = call.read(models.ScrollRequest)
-    points, following = call.store.scroll(
-        call.collection,
-        scroll_filter=wanted.filter,
-        limit=10 if wanted.limit is None else wanted.limit,
-        order_by=wanted.order_by,
-        offset=wanted.offset,
-        with_payload=True if wanted.with_payload is None else wanted.with_payload,
-        with_vectors=wanted.with_vector or False,
-    )
-    return {"points": [point_json(point) for point in points], "next_page_offset": following}
+def _read(kind: Any, answer: Callable[[QdrantStore, Collection, Any], Any]) -> Callable[[Call], Any]:
+    """A handler that reads the body as `kind` and answers it."""
+
+    def handle(call: Call) -> Any:
+        wanted, collection = call.read(kind), call.collection
+        collection.strict.timeout(call.query.get("timeout"))
+        return answer(call.store, collection, wanted)
+
+    return handle
 
 
-def count(call: Call) -> Any:
-    return call.store.count(call.collection, call.read(models.CountRequest).filter)
-
-
-def facet(call: Call) -> Any:
-    wanted = call.read(models.FacetRequest)
-    return call.store.facet(call.collection, wanted.key, wanted.filter, limit=wanted.limit or 10)
-
-
-def query(call: Call) -> Any:
-    return _answers(call, [call.read(models.QueryRequest)])[0]
-
-
-def query_batch(call: Call) -> Any:
-    return _answers(call, call.read(models.QueryRequestBatch).searches)
-
-
-def _answers(call: Call, requests: list[models.QueryRequest]) -> list[dict[str, Any]]:
-    responses = call.store.query_batch_points(call.collection, requests)
-    return [{"points": [point_json(point) for point in response.points]} for response in responses]
-
-
-def _selected(wanted: Any) -> Any:
-    """Ids win over a filter, even when there are none of them."""
-    if wanted.points is not None:
-        return wanted.points
-    if wanted.filter is None:
-        raise ValueError("No filter or points provided")
-    return wanted.filter
+def get_point(call: Call) -> Any:
+    return reads.point(call.collection, call.params["point"])
 
 
 class Operation(NamedTuple):
@@ -270,6 +217,9 @@ _POINTS = f"{_ONE}/points"
 OPERATIONS = (
     Operation("info", "admin", "GET", "/", root),
     Operation("get_collections", "admin", "GET", "/collections", list_collections),
+    Operation("get_aliases", "admin", "GET", "/aliases", list_aliases),
+    Operation("update_aliases", "admin", "POST", "/collections/aliases", change_aliases),
+    Operation("get_collection_aliases", "admin", "GET", f"{_ONE}/aliases", list_collection_aliases),
     Operation("collection_exists", "admin", "GET", f"{_ONE}/exists", collection_exists),
     Operation("get_collection", "admin", "GET", _ONE, get_collection),
     Operation("create_collection", "admin", "PUT", _ONE, create_collection),
@@ -279,22 +229,49 @@ OPERATIONS = (
     Operation(
         "delete_payload_index", "admin", "DELETE", f"{_ONE}/index/{{field:path}}", delete_payload_index
     ),
+    Operation("create_vector_name", "admin", "PUT", f"{_ONE}/vectors/{{vector}}", create_vector),
+    Operation("delete_vector_name", "admin", "DELETE", f"{_ONE}/vectors/{{vector}}", delete_vector),
     Operation("create_shard_key", "admin", "PUT", f"{_ONE}/shards", create_shard_key),
     Operation("list_shard_keys", "admin", "GET", f"{_ONE}/shards", list_shard_keys),
     Operation("delete_shard_key", "admin", "POST", f"{_ONE}/shards/delete", delete_shard_key),
-    Operation("upsert", "write", "PUT", _POINTS, upsert),
-    Operation("delete", "write", "POST", f"{_POINTS}/delete", delete),
-    Operation("set_payload", "write", "POST", f"{_POINTS}/payload", set_payload),
-    Operation("overwrite_payload", "write", "PUT", f"{_POINTS}/payload", overwrite_payload),
-    Operation("delete_payload", "write", "POST", f"{_POINTS}/payload/delete", delete_payload),
-    Operation("clear_payload", "write", "POST", f"{_POINTS}/payload/clear", clear_payload),
-    Operation("update_vectors", "write", "PUT", f"{_POINTS}/vectors", update_vectors),
-    Operation("delete_vectors", "write", "POST", f"{_POINTS}/vectors/delete", delete_vectors),
+    Operation("upsert", "write", "PUT", _POINTS, _write(models.PointInsertOperations, writes.upsert)),
+    Operation("delete", "write", "POST", f"{_POINTS}/delete", _write(models.PointsSelector, writes.delete)),
+    Operation(
+        "set_payload", "write", "POST", f"{_POINTS}/payload", _write(models.SetPayload, writes.set_payload)
+    ),
+    Operation(
+        "overwrite_payload",
+        *("write", "PUT", f"{_POINTS}/payload"),
+        _write(models.SetPayload, writes.overwrite_payload),
+    ),
+    Operation(
+        "delete_payload",
+        *("write", "POST", f"{_POINTS}/payload/delete"),
+        _write(models.DeletePayload, writes.delete_payload),
+    ),
+    Operation(
+        "clear_payload",
+        *("write", "POST", f"{_POINTS}/payload/clear"),
+        _write(models.PointsSelector, writes.clear_payload),
+    ),
+    Operation(
+        "update_vectors",
+        *("write", "PUT", f"{_POINTS}/vectors"),
+        _write(models.UpdateVectors, writes.update_vectors),
+    ),
+    Operation(
+        "delete_vectors",
+        *("write", "POST", f"{_POINTS}/vectors/delete"),
+        _write(models.DeleteVectors, writes.delete_vectors),
+    ),
     Operation("batch_update", "write", "POST", f"{_POINTS}/batch", batch_update),
-    Operation("retrieve", "read", "POST", _POINTS, retrieve),
-    Operation("scroll", "read", "POST", f"{_POINTS}/scroll", scroll),
-    Operation("count", "read", "POST", f"{_POINTS}/count", count),
-    Operation("query", "read", "POST", f"{_POINTS}/query", query),
-    Operation("query", "read", "POST", f"{_POINTS}/query/batch", query_batch),
-    Operation("facet", "read", "POST", f"{_ONE}/facet", facet),
+    Operation("retrieve", "read", "POST", _POINTS, _read(models.PointRequest, reads.retrieve)),
+    Operation("scroll", "read", "POST", f"{_POINTS}/scroll", _read(models.ScrollRequest, reads.scroll)),
+    Operation("count", "read", "POST", f"{_POINTS}/count", _read(models.CountRequest, reads.count)),
+    Operation("query", "read", "POST", f"{_POINTS}/query", _read(models.QueryRequest, reads.query)),
+    Operation(
+        "query", "read", "POST", f"{_POINTS}/query/batch", _read(models.QueryRequestBatch, reads.query_batch)
+    ),
+    Operation("facet", "read", "POST", f"{_ONE}/facet", _read(models.FacetRequest, reads.facet)),
+    Operation("retrieve", "read", "GET", f"{_POINTS}/{{point}}", get_point),
 )

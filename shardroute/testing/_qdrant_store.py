@@ -1,105 +1,194 @@
-"""Qdrant's local mode as the store behind the server, closer to a real one where it matters here."""
+"""All collections of a server, their aliases, and where they are on disk."""
 
 from __future__ import annotations
 
 import json
-import sys
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+from urllib.parse import quote
 
+import portalocker
 from qdrant_client import models
-from qdrant_client.local.local_collection import LocalCollection
-from qdrant_client.local.qdrant_local import QdrantLocal
 
-from shardroute.testing._qdrant_collection import FastCollection
+from shardroute.testing._qdrant_collection import SETTINGS, Collection, write_json
+from shardroute.testing._qdrant_errors import Refusal, bad_input, no_collection
+from shardroute.testing._qdrant_settings import check_name, created
 
-INDEXES_FILE = "payload_indexes.json"
+ALIASES = "aliases.json"
+COLLECTIONS = "collections"
+LOCK = ".lock"
+LOCAL_MODE = "meta.json"
+TEMPORARY = "shardroute-qdrant-"
+MEMORY = Path("/dev/shm")
+"""Files in memory, where there are any: the engine maps files, also for what need not last."""
+YOUNG = 60.0
+"""Seconds."""
+ENOUGH = 2**30
+"""Bytes. Containers often have 64 MB in /dev/shm, and a mapped file that finds no room ends the process."""
 
 
-class QdrantStore(QdrantLocal):
-    """What is behind the server: local mode with fast collections, payload indexes that are remembered,
-    and the settings of a collection as they were given."""
+class QdrantStore:
+    """Opens the collections in a directory, which no other server may have open.
 
-    LARGE_DATA_THRESHOLD = sys.maxsize
+    Args:
+        path: where they are; without it they are in memory, or in a temporary directory where that is too small,
+            and deleted at the end.
+
+    Raises:
+        RuntimeError: another server has the directory open, or something else is in it.
+    """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self.payload_indexes: dict[str, dict[str, Any]] = {}
-        self.shard_keys: dict[str, list[int | str]] = {}
-        super().__init__(":memory:" if path is None else str(path))
+        self._durable = path is not None
+        self._directory = Path(path) if path is not None else _temporary_directory()
+        if (self._directory / LOCAL_MODE).exists():
+            raise RuntimeError(f"{self._directory} holds data of qdrant-client's local mode, not of a server")
+        self._lock = _locked(self._directory)
+        self._aliases: dict[str, str] = {}
+        self._collections: dict[str, Collection] = {}
+        if self._durable:
+            try:
+                self._load()
+            except BaseException:
+                self.close()
+                raise
 
     def _load(self) -> None:
-        super()._load()
-        for collection in self.collections.values():
-            _make_fast(collection)
-        if self.persistent and self._indexes_file().exists():
-            self.payload_indexes = json.loads(self._indexes_file().read_text())
+        if (aliases := self._directory / ALIASES).exists():
+            self._aliases = json.loads(aliases.read_text())
+        directories = sorted((self._directory / COLLECTIONS).glob("*"))
+        for directory in directories:
+            if (directory / SETTINGS).exists():
+                collection = Collection.load(directory)
+                self._collections[collection.name] = collection
+            else:
+                shutil.rmtree(directory, ignore_errors=True)
 
-    def create(self, name: str, settings: models.CreateCollection) -> bool:
-        """Create a collection. Settings that local mode does not act on are shown by its info all the same."""
-        self.create_collection(
-            name,
-            vectors_config=settings.vectors,
-            sparse_vectors_config=settings.sparse_vectors,
-            metadata=settings.metadata,
-        )
-        collection = self.collections[name]
-        collection.config = settings.model_copy(update={"vectors": collection.config.vectors})
-        _make_fast(collection)
-        self._save()
-        return True
+    def close(self) -> None:
+        """Let go of all files; what was not to last is deleted."""
+        for collection in self._collections.values():
+            collection.close()
+        self._collections.clear()
+        self._lock.close()
+        if not self._durable:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def __contains__(self, name: str) -> bool:
+        return self._aliases.get(name, name) in self._collections
+
+    def names(self) -> list[str]:
+        """The collections, sorted."""
+        return sorted(self._collections)
+
+    def get(self, name: str) -> Collection:
+        """A collection by its name or alias.
+
+        Raises:
+            Refusal: there is none.
+        """
+        target = self._aliases.get(name, name)
+        if target not in self._collections:
+            raise no_collection(target)
+        return self._collections[target]
+
+    def create(self, name: str, wanted: models.CreateCollection) -> None:
+        """Create a collection."""
+        check_name(name)
+        self._check_is_new(name)
+        if name in self._aliases:
+            raise bad_input(
+                f"Can't create collection with name {name}. Alias with the same name already exists"
+            )
+        directory = self._directory / COLLECTIONS / quote(name, safe="")
+        self._collections[name] = Collection.create(directory, name, created(wanted), durable=self._durable)
 
     def drop(self, name: str) -> bool:
-        """Delete a collection with its files."""
-        if name in self.collections:
-            self.collections[name].close()
-        self.payload_indexes.pop(name, None)
-        self.shard_keys.pop(name, None)
-        self._save_indexes()
-        return self.delete_collection(name)
+        """Delete a collection with its files and aliases; say whether there was one."""
+        collection = self._collections.pop(name, None)
+        if collection is None:
+            return False
+        collection.drop()
+        if name in self._aliases.values():
+            self._keep({alias: target for alias, target in self._aliases.items() if target != name})
+        return True
 
-    def index_field(self, name: str, field: str, schema: Any) -> None:
-        """Remember a payload index. (Filters are indexed on demand; local mode does text scoring only.)"""
-        self._get_collection(name).create_payload_index(field, schema)
-        self.payload_indexes.setdefault(name, {})[field] = _index_info(schema)
-        self._save()
-        self._save_indexes()
+    def aliases(self) -> list[dict[str, str]]:
+        """All of them, by collection."""
+        return [each for name in self.names() for each in self.aliases_of(name)]
 
-    def unindex_field(self, name: str, field: str) -> None:
-        """Forget a payload index."""
-        self._get_collection(name).delete_payload_index(field)
-        self.payload_indexes.get(name, {}).pop(field, None)
-        self._save()
-        self._save_indexes()
+    def aliases_of(self, name: str) -> list[dict[str, str]]:
+        """Those of one collection."""
+        return [
+            {"alias_name": alias, "collection_name": target}
+            for alias, target in self._aliases.items()
+            if target == name
+        ]
 
-    def info_of(self, name: str) -> dict[str, Any]:
-        """What GET /collections/{name} answers."""
-        collection = self._get_collection(name)
-        info: dict[str, Any] = collection.info().model_dump(mode="json")
-        given = collection.config.model_dump(mode="json", exclude_none=True)
-        info["config"]["hnsw_config"] |= given.get("hnsw_config", {})
-        info["config"]["params"] |= {key: given[key] for key in ("sharding_method",) if key in given}
-        points = info["points_count"]
-        indexes = self.payload_indexes.get(name, {})
-        info["payload_schema"] = {field: index | {"points": points} for field, index in indexes.items()}
-        return info
+    def change_aliases(self, actions: Iterable[Any]) -> None:
+        """Create, delete and rename aliases in turn. As in a real server, one that fails does not undo those before."""
+        for action in actions:
+            self._keep(self._changed(action))
 
-    def _indexes_file(self) -> Path:
-        return Path(self.location) / INDEXES_FILE
+    def _changed(self, action: Any) -> dict[str, str]:
+        aliases = dict(self._aliases)
+        if isinstance(action, models.CreateAliasOperation):
+            given = action.create_alias
+            if given.collection_name not in self._collections:
+                raise no_collection(given.collection_name)
+            self._check_is_new(given.alias_name)
+            aliases[given.alias_name] = given.collection_name
+        elif isinstance(action, models.DeleteAliasOperation):
+            aliases.pop(action.delete_alias.alias_name, None)
+        else:
+            renamed = action.rename_alias
+            if renamed.old_alias_name not in aliases:
+                raise Refusal(404, f"Not found: Alias {renamed.old_alias_name} does not exists!")
+            aliases[renamed.new_alias_name] = aliases.pop(renamed.old_alias_name)
+        return aliases
 
-    def _save_indexes(self) -> None:
-        if self.persistent:
-            self._indexes_file().write_text(json.dumps(self.payload_indexes))
+    def _check_is_new(self, name: str) -> None:
+        if name in self._collections:
+            raise Refusal(409, f"Wrong input: Collection `{name}` already exists!")
+
+    def _keep(self, aliases: dict[str, str]) -> None:
+        if self._durable:
+            write_json(self._directory / ALIASES, aliases)
+        self._aliases = aliases
 
 
-def _make_fast(collection: LocalCollection) -> None:
-    # Local mode names the class of its collections itself; changing it afterwards spares a second load.
-    collection.__class__ = FastCollection
-    assert isinstance(collection, FastCollection)
-    collection.prepare()
+def _locked(directory: Path) -> TextIO:
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / LOCK).open("w")
+    try:
+        portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+    except portalocker.LockException as error:
+        lock.close()
+        raise RuntimeError(f"another server has {directory} open") from error
+    return lock
 
 
-def _index_info(schema: Any) -> dict[str, Any]:
-    if isinstance(schema, models.PayloadSchemaType):
-        return {"data_type": schema.value}
-    params = schema.model_dump(mode="json", exclude_none=True)
-    return {"data_type": params["type"], "params": params}
+def _temporary_directory() -> Path:
+    try:
+        in_memory = shutil.disk_usage(MEMORY).free >= ENOUGH
+    except OSError:
+        in_memory = False
+    place = MEMORY if in_memory else Path(tempfile.gettempdir())
+    _remove_leftovers(place)
+    return Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=place))
+
+
+def _remove_leftovers(place: Path) -> None:
+    """What killed servers left: their locks ended with them. A young one may be about to be locked."""
+    for directory in place.glob(f"{TEMPORARY}*"):
+        try:
+            if time.time() - directory.stat().st_mtime < YOUNG:
+                continue
+            with (directory / LOCK).open("r+") as lock:
+                portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+                shutil.rmtree(directory, ignore_errors=True)
+        except (OSError, portalocker.LockException):  # in use, of another user, or gone
+            continue

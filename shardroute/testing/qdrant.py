@@ -1,6 +1,7 @@
 """A Qdrant server for tests and demos: the real client talks HTTP to it, and it can be made to fail.
 
-Behind it is Qdrant's own local mode, which alone serves one process only. In this process and event loop::
+Behind it is Qdrant's own engine (the package `qdrant-edge-py`): filters, floats, conditions and scores are those of a
+real server. In this process and event loop::
 
     async with QdrantServer(collections={"docs": VectorParams(size=4, distance=Distance.COSINE)}) as server:
         client = AsyncQdrantClient(url=server.url)
@@ -18,8 +19,26 @@ Or from a shell: ``python -m shardroute.testing.qdrant --port 6333 --path data``
 with GET and set with PUT on ``/_faults``, as JSON with the fields of `Faults`; those left out return to
 their defaults, so ``{}`` heals it.
 
-What is different from a real server: every search is exact, shard keys are accepted and ignored,
-``wait=false`` is applied at once, and there are no snapshots, no gRPC and no telemetry.
+Around the engine are the limits of Qdrant 1.18, read in its source: the 32 MiB that a request may have, strict mode
+with its rates (429 and `Retry-After`), API keys and one that may only read, aliases, and the settings as they are
+shown. A server of your own, which the tests of this package can be pointed at, tells whether they were read right.
+
+What is different from a real server:
+
+- Every search is exact: graphs and quantization are settings that are kept and shown, no more. There is one segment.
+- There is one shard. Shard keys are accepted and ignored, and so are replicas and consistency.
+- ``wait=false`` is applied at once, and what the engine then refuses is acknowledged, as by a real server.
+- A request above 32 MiB is read to its end before it is refused. A real server answers at once and hangs up.
+- Strict mode's limits in bytes and in shares of memory or disk are kept and shown, not checked; nor are the fields that
+  a formula uses. Of the rates, a search by the id of a point costs as much as one by a dense vector, and a write by a
+  filter as much as there are points that match.
+- Requests are read as qdrant-client writes them: a field that it does not know is refused, where a real server
+  overlooks it. The words of such refusals are others, and some are 400 that are 422 there.
+- Not there (404, or 501 with a name): snapshots, gRPC, telemetry, cluster and issues; queries in groups, the distance
+  matrix, the older search and recommend; vectors made from text; ranks of texts and other matches that came after 1.18;
+  changing the modifier of a sparse vector.
+- The engine is that of a later Qdrant (1.20): `match.text` on a field without an index looks for whole words there, in
+  1.18 for any part of the text.
 """
 
 from __future__ import annotations
@@ -34,6 +53,7 @@ from typing import Any, Self
 import httpx
 from qdrant_client import models
 
+from shardroute.testing._qdrant_access import ApiKeys
 from shardroute.testing._qdrant_app import qdrant_app
 from shardroute.testing._qdrant_store import QdrantStore
 from shardroute.testing.faults import Faults
@@ -51,6 +71,8 @@ class QdrantServer:
         port: 0 picks a free one; `url` says which.
         path: a directory to keep the data in; without it the data is in memory.
         collections: made at the start unless they exist, from `VectorParams` or whole `CreateCollection`s.
+        api_key: what requests have to show; without this and the next one, everybody may do everything.
+        read_only_api_key: with this one, nothing may be changed.
         seed: of the dice that draw jitter and errors.
     """
 
@@ -61,12 +83,15 @@ class QdrantServer:
         collections: Mapping[str, CollectionSpec] | None = None,
         *,
         host: str = "127.0.0.1",
+        api_key: str | None = None,
+        read_only_api_key: str | None = None,
         seed: int = 0,
     ) -> None:
         self._faults = Faults()
         self._address = (host, port)
         self._path = path
         self._collections = dict(collections or {})
+        self._keys = ApiKeys(api_key, read_only_api_key)
         self._seed = seed
 
     @property
@@ -82,11 +107,11 @@ class QdrantServer:
     async def __aenter__(self) -> Self:
         host, port = self._address
         self._store = QdrantStore(self._path)
-        self._app = qdrant_app(self._store, self._faults, seed=self._seed)
+        self._app = qdrant_app(self._store, self._faults, keys=self._keys, seed=self._seed)
         self._server = LoopServer(self._app, host=host, port=port)
         try:
             for name, spec in self._collections.items():
-                if not self._store.collection_exists(name):
+                if name not in self._store:
                     self._store.create(name, _whole(spec))
             await self._server.start()
         except BaseException:
@@ -108,10 +133,19 @@ class QdrantProcess(ChildServer):
     Args:
         path: a directory to keep the data in over `kill` and `start`; without it the data is in memory.
         port: 0 picks a free one at the first start and keeps it.
+        api_key, read_only_api_key: as of `QdrantServer`.
     """
 
-    def __init__(self, path: str | Path | None = None, *, port: int = 0) -> None:
-        arguments = () if path is None else ("--path", str(path))
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        port: int = 0,
+        api_key: str | None = None,
+        read_only_api_key: str | None = None,
+    ) -> None:
+        given = {"--path": path, "--api-key": api_key, "--read-only-api-key": read_only_api_key}
+        arguments = [f"{name}={value}" for name, value in given.items() if value is not None]
         super().__init__("shardroute.testing.qdrant", arguments, port=port)
 
     async def set_faults(self, **settings: Any) -> None:
@@ -127,11 +161,8 @@ def _whole(spec: CollectionSpec) -> models.CreateCollection:
     return models.CreateCollection(vectors=spec)
 
 
-async def _serve(host: str, port: int, path: str | None, *, until_stdin_closes: bool) -> None:
-    async with (
-        until_told_to_stop(watch_stdin=until_stdin_closes) as stop,
-        QdrantServer(port, path, host=host) as server,
-    ):
+async def _serve(server: QdrantServer, *, until_stdin_closes: bool) -> None:
+    async with until_told_to_stop(watch_stdin=until_stdin_closes) as stop, server:
         print(f"{LISTENING}{server.url}", flush=True)  # noqa: T201 - what the starter waits for
         await stop.wait()
 
@@ -143,11 +174,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=6333, help="0 picks a free one")
     parser.add_argument("--path", help="a directory to keep the data in; without it, in memory")
+    parser.add_argument("--api-key", help="requests have to show it")
+    parser.add_argument("--read-only-api-key", help="with this one nothing may be changed")
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end with the process that started it"
     )
     given = parser.parse_args(arguments)
-    asyncio.run(_serve(given.host, given.port, given.path, until_stdin_closes=given.until_stdin_closes))
+    server = QdrantServer(
+        given.port,
+        given.path,
+        host=given.host,
+        api_key=given.api_key,
+        read_only_api_key=given.read_only_api_key,
+    )
+    asyncio.run(_serve(server, until_stdin_closes=given.until_stdin_closes))
 
 
 if __name__ == "__main__":

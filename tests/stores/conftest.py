@@ -69,8 +69,8 @@ class Case:
         return self.setup.backend.startswith("pinecone")
 
     def universe(self, drawn: Universe) -> Universe:
-        """Of a Qdrant server, with floats that it keeps."""
-        if not self.setup.backend.startswith("server"):
+        """Of Qdrant's engine, with floats that it keeps."""
+        if not self.setup.backend.startswith(("server", "qdrant-rest")):
             return drawn
         return Universe(kept(drawn.metadatas), kept(drawn.filters))
 

@@ -1,28 +1,10 @@
-"""Which floats a Qdrant server keeps as they are.
-
-Its JSON parser (serde_json without `float_roundtrip`) takes the digits as one whole number of 64 bits, which it rounds
-to a float, and multiplies or divides that by a power of ten, which rounds again. So a float may come back as a
-neighbour, and a bound that is sent be taken for one. Where a test is about filters, it asks with floats that stay.
-"""
+"""Which floats a Qdrant server keeps as they are: where a test is about filters, it asks with floats that stay."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-_FURTHEST = 308  # the largest power of ten that it multiplies by at once
-
-
-def as_read(number: float) -> float:
-    """What the server makes of the number's shortest decimal form."""
-    mantissa, _, exponent = repr(abs(number)).partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    power = int(exponent or 0) - len(fraction)
-    read = float(int(whole + fraction))
-    while power < -_FURTHEST:
-        read, power = read / 10.0**_FURTHEST, power + _FURTHEST
-    read = read * 10.0**power if power >= 0 else read / 10.0**-power
-    return math.copysign(read, number)
+from shardroute.testing._qdrant_numbers import as_read
 
 
 def kept(value: Any) -> Any:

@@ -19,6 +19,10 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+COUNTERS = {"operation_id", "version"}
+"""Local mode does not count."""
+
+
 def vector(seed: int) -> list[float]:
     return [float(value) for value in np.random.default_rng(seed).standard_normal(4).astype(np.float32)]
 
@@ -42,9 +46,9 @@ def tenant(*names: str) -> m.Filter:
 def plain(value: Any) -> Any:
     """A comparable form: no models, no Nones, floats as the store keeps them."""
     if isinstance(value, BaseModel):
-        return plain(value.model_dump(mode="json", exclude_none=True, exclude={"operation_id"}))
+        return plain(value.model_dump(mode="json", exclude_none=True))
     if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
+        return {key: plain(each) for key, each in value.items() if key not in COUNTERS}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return pytest.approx(value, rel=1e-5, abs=1e-6) if isinstance(value, float) else value

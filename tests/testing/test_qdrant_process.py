@@ -1,6 +1,7 @@
 """The server as a process of its own: it keeps its data, can be killed, and outlives nobody."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 from qdrant_client import models as m
 
+from shardroute.testing import _qdrant_store
+from shardroute.testing._qdrant_store import LOCK, TEMPORARY, QdrantStore
 from shardroute.testing.qdrant import QdrantProcess, QdrantServer
 from shardroute.testing.serving import ChildServer
 from tests.support.patience import patience
@@ -69,6 +72,8 @@ async def test_it_ends_cleanly_with_a_signal(number: signal.Signals) -> None:
 
 STARTER = """
 import asyncio
+from shardroute.testing import _qdrant_store
+from shardroute.testing._qdrant_store import LOCK, TEMPORARY, QdrantStore
 from shardroute.testing.qdrant import QdrantProcess
 from tests.support.patience import patience
 
@@ -106,6 +111,42 @@ async def test_a_start_that_fails_says_so(tmp_path: Path) -> None:
         blocked = QdrantProcess(tmp_path)
         with pytest.raises(RuntimeError, match="did not start"):
             await blocked.start()
+
+
+def test_a_directory_of_local_mode_is_not_taken_for_one_of_a_server(tmp_path: Path) -> None:
+    (tmp_path / "meta.json").write_text("{}")
+    with pytest.raises(RuntimeError, match="local mode"):
+        QdrantStore(tmp_path)
+
+
+def test_what_a_killed_server_left_in_memory_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_qdrant_store, "MEMORY", tmp_path)
+    monkeypatch.setattr(_qdrant_store, "ENOUGH", 0)
+    killed, young = tmp_path / f"{TEMPORARY}killed", tmp_path / f"{TEMPORARY}young"
+    for directory in (killed, young):
+        directory.mkdir()
+        (directory / LOCK).touch()
+    running = QdrantStore()
+    for directory in set(tmp_path.iterdir()) - {young}:
+        os.utime(directory, (0, 0))
+    QdrantStore().close()
+    assert not killed.exists()
+    assert young.exists()
+    assert len(list(tmp_path.iterdir())) == 2
+    running.close()
+    assert list(tmp_path.iterdir()) == [young]
+
+
+@pytest.mark.parametrize("leftover", ["never acknowledged", "deleted"])
+def test_a_collection_without_settings_is_cleared_away(tmp_path: Path, leftover: str) -> None:
+    half = tmp_path / "collections" / leftover
+    (half / "shard").mkdir(parents=True)
+    store = QdrantStore(tmp_path)
+    assert store.names() == []
+    assert not half.exists()
+    store.close()
 
 
 async def test_what_does_not_run_has_no_id() -> None:

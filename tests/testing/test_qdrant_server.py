@@ -10,7 +10,6 @@ from qdrant_client import AsyncQdrantClient
 from qdrant_client import models as m
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from shardroute.testing._qdrant_collection import FastCollection
 from shardroute.testing.qdrant import QdrantServer
 from tests.support.patience import until
 from tests.testing.local_mode import IDS, SETTINGS, UUIDS, Call, assert_same, point, sparse, tenant, vector
@@ -40,6 +39,8 @@ SCENARIO: list[Call] = [
     ("scroll", {"with_vectors": True, "limit": 4}),
     ("scroll", {"with_vectors": ["words"], "limit": 100, "offset": 3}),
     ("scroll", {"scroll_filter": tenant("a"), "limit": 3, "offset": UUIDS[0], "with_payload": ["n"]}),
+    ("create_payload_index", {"field_name": "n", "field_schema": m.PayloadSchemaType.INTEGER}),
+    ("create_payload_index", {"field_name": "tenant", "field_schema": m.PayloadSchemaType.KEYWORD}),
     ("scroll", {"order_by": m.OrderBy(key="n", direction=m.Direction.DESC), "limit": 3}),
     ("retrieve", {"ids": [3, UUIDS[2], 999], "with_vectors": True}),
     ("query_points", {"query": vector(5), "limit": 5, "with_vectors": True}),
@@ -54,7 +55,7 @@ SCENARIO: list[Call] = [
                 m.Prefetch(query=vector(5), limit=5),
                 m.Prefetch(query=sparse(6), using="words", limit=5, filter=tenant("a")),
             ],
-            "query": m.FusionQuery(fusion=m.Fusion.RRF),
+            "query": m.FusionQuery(fusion=m.Fusion.DBSF),
         },
     ),
     (
@@ -97,7 +98,6 @@ SCENARIO: list[Call] = [
     ("query_points", {"query": [1.0]}),
     ("query_points", {"query": vector(1), "using": "no such"}),
     ("scroll", {"limit": 0}),
-    ("create_payload_index", {"field_name": "tenant", "field_schema": m.PayloadSchemaType.KEYWORD}),
     ("delete_payload_index", {"field_name": "tenant"}),
 ]
 
@@ -253,12 +253,25 @@ async def test_a_bad_point_is_refused_with_all_that_came_with_it(server: QdrantS
     await client.close()
 
 
-async def test_a_filter_that_an_index_answers_is_not_checked_on_every_point(server: QdrantServer) -> None:
-    client = AsyncQdrantClient(url=server.url, check_compatibility=False)
+NOT_HERE: dict[str, tuple[str, str, Any]] = {
+    "Making vectors from a Document": (
+        "PUT",
+        "/points",
+        {"points": [{"id": 1, "vector": {"": {"text": "a", "model": "b"}}}]},
+    ),
+    "MatchPrefix": ("POST", "/points/count", {"filter": {"must": [{"key": "a", "match": {"prefix": "b"}}]}}),
+    "TextQuery": ("POST", "/points/query", {"query": {"text": {"query": "b"}}}),
+    "Changing the modifier": ("PATCH", "", {"sparse_vectors": {"words": {"modifier": "idf"}}}),
+}
+
+
+@pytest.mark.parametrize("what", NOT_HERE)
+async def test_what_this_server_cannot_do_is_refused_by_its_name(
+    server: QdrantServer, client: AsyncQdrantClient, what: str
+) -> None:
+    method, path, body = NOT_HERE[what]
     await client.create_collection("docs", **SETTINGS)
-    await client.upsert("docs", [point(number, number, tenant="a") for number in range(10)])
-    collection = server._store.collections["docs"]
-    assert isinstance(collection, FastCollection)
-    points, rest = collection._select(tenant("a"))
-    assert (len(points), rest) == (10, None)
-    await client.close()
+    async with httpx.AsyncClient(base_url=server.url) as plain_client:
+        answer = await plain_client.request(method, f"/collections/docs{path}", json=body)
+    assert answer.status_code == 501, answer.text
+    assert what in answer.json()["status"]["error"]
