@@ -26,6 +26,7 @@ shown. A server of your own, which the tests of this package can be pointed at, 
 What is different from a real server:
 
 - Every search is exact: graphs and quantization are settings that are kept and shown, no more. There is one segment.
+  Points with equal scores come in any order, as from a real one: on two servers in two.
 - There is one shard. Shard keys are accepted and ignored, and so are replicas and consistency.
 - ``wait=false`` is applied at once, and what the engine then refuses is acknowledged, as by a real server.
 - A request above 32 MiB is read to its end before it is refused. A real server answers at once and hangs up.

@@ -59,7 +59,7 @@ POINTS = [
 ]
 BATCH = models.Batch(
     ids=[10, 11, UUID.replace("-", "").replace("0f8", "1f8")],
-    vectors=[[1.0, 1.0, 0.0, 2.0], [0.0, 1.0, 0.0, 5.5], [3.0, 1.0, 2.5, 0.0]],
+    vectors=[[1.0, 1.0, 0.0, 2.0], [0.0, 1.25, 0.0, 5.5], [3.0, 1.0, 2.5, 0.0]],
     payloads=[own(n=10), own(n=11, lang="en"), own()],
 )
 
