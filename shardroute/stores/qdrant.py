@@ -21,6 +21,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from ..errors import ClusterRejected, InvalidFilter, InvalidInput, InvalidRecord
 from ..filters import Filter
+from ..native_ids import native_id
 from ..permits import still_permitted
 from ..ports import Change, Cursor, Description, Limits, Page
 from ..records import Match, Query, Record
@@ -46,7 +47,8 @@ class QdrantStore:
     """A `ports.Store` on one Qdrant cluster.
 
     `ids = "mapped"`: a point's id is a UUIDv5 of tenant and id, and the id itself is kept in the payload.
-    `ids = "native"`: ids are Qdrant's own, canonically spelled. Where tenants share a collection, one
+    `ids = "native"`: ids are Qdrant's own, in the spelling that it gives back (`native_ids`). No point has any other:
+    `upsert` refuses it, all else passes it over as not there. Where tenants share a collection, one
     tenant's upsert of an id that is another's leaves the other's point alone and raises ClusterRejected;
     that takes Qdrant 1.16, older servers overwrite.
 
@@ -250,7 +252,7 @@ class QdrantStore:
     ) -> Page:
         """In the order of point ids; the cursor is the id that the next page begins with."""
         own = within(place, condition=condition)
-        offset = None if cursor is None else points.native_id(cursor)
+        offset = None if cursor is None else native_id(cursor)
         if offset is None and cursor is not None:
             raise InvalidInput(f"cursor {cursor[:40]!r} was not given out by a Qdrant store")
         answer = self._requests.scroll(place, own, offset, limit, vectors=vectors)
