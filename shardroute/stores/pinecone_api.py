@@ -11,7 +11,7 @@ from pinecone.models.indexes.index import IndexModel
 from ..ports import Change, Description
 from ..records import Match, Metric, Query, Record
 from ..topology import Place
-from .pinecone_batches import Sized
+from .batches import Sized
 
 Wire = Any
 """A record as the SDK takes it."""

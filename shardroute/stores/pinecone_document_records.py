@@ -12,7 +12,7 @@ from pinecone.models.indexes.schema import DenseVectorField, SparseVectorField
 from ..ports import Change, Description
 from ..records import EMPTY, Match, Metadata, Query, Record, SparseVector, Vector, as_vector
 from ..topology import Place
-from .pinecone_batches import Sized
+from .batches import Sized
 from .pinecone_records import (
     METRICS,
     id_misfit,
