@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 from ..control import Window
 from ..errors import SuspectsDiffer
-from ..records import Record
 from ..routing import Target
 from ..rules import Journal
 from ..shardmap import Standing
 from ..telemetry import debt_paid
+from .batches import in_parts
 from .observer import Stage
 from .patience import Hit
 from .work import Work
-
-_Item = TypeVar("_Item")
 
 _BATCH = 256
 _LAGGING_BATCH = 1000  # where every batch waits until the primary's reads have caught up
@@ -111,20 +108,18 @@ class Payer:
 
 async def bring(work: Work, primary: Target, secondary: Target, ids: list[str]) -> None:
     """What the primary has is upserted to the secondary, what it has not is deleted there."""
-    source, target = primary.store, secondary.store
-    present: dict[str, Record] = {}
-    for some in _parts(ids, source.limits.fetch_ids):
-        fetch = partial(source.fetch, primary.place, some)
-        present |= await work.patience.read(source.name, fetch)
-    for records in _parts(list(present.values()), target.limits.upsert_records):
-        hit = Hit(secondary.side, [record.id for record in records])
-        await work.patience.write(target.name, partial(target.upsert, secondary.place, records), hit)
-    absent = [record_id for record_id in ids if record_id not in present]
-    for gone in _parts(absent, target.limits.delete_ids):
-        hit = Hit(secondary.side, gone)
-        await work.patience.write(target.name, partial(target.delete, secondary.place, gone), hit)
+    size = min(primary.limits.fetch_ids, secondary.limits.upsert_records, secondary.limits.delete_ids)
+    await in_parts(ids, size, partial(_bring, work, primary, secondary), primary, secondary)
     work.step("debt written")
 
 
-def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+async def _bring(work: Work, primary: Target, secondary: Target, ids: Sequence[str]) -> None:
+    source, target = primary.store, secondary.store
+    present = await work.patience.read(source.name, lambda: source.fetch(primary.place, ids))
+    if records := list(present.values()):
+        hit = Hit(secondary.side, [record.id for record in records])
+        await work.patience.write(target.name, lambda: target.upsert(secondary.place, records), hit)
+    if gone := [record_id for record_id in ids if record_id not in present]:
+        await work.patience.write(
+            target.name, lambda: target.delete(secondary.place, gone), Hit(secondary.side, gone)
+        )

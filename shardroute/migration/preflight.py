@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from ..control import PROTOCOL, ControlPlane
-from ..errors import ShardrouteError
+from ..errors import ClusterRejected, ShardrouteError
 from ..ports import Description
 from ..routing import Target
 from ..topology import Place
@@ -28,6 +30,7 @@ async def problems(
     found += await _mismatch(work, target)
     found += _disagreement(source, target)
     found += [problem for side in (source, target) for problem in await _mute(work, side)]
+    found += [problem for side in (source, target) for problem in await _unwritable(work, side)]
     if not found and not empty:
         found += await _nothing_to_move(work, source)
     if not found and not purge_target:
@@ -90,6 +93,18 @@ async def _mute(work: Work, target: Target) -> list[str]:
         await work.patience.ask(lambda: encoder.vectors(["shardroute"]))
     except ShardrouteError as error:
         return [str(error)]
+    return []
+
+
+async def _unwritable(work: Work, target: Target) -> list[str]:
+    """A key without the right to write, tried on a write that changes nothing: of a record that nobody has."""
+    store, place = target.store, target.place
+    if await work.patience.read(store.name, lambda: store.describe(place)) is None:
+        return []
+    try:
+        await work.patience.read(store.name, lambda: store.delete(place, [str(uuid4())]))
+    except ClusterRejected as error:
+        return [f"cluster {store.name!r} takes no writes in collection {place.collection!r}: {error}"]
     return []
 
 

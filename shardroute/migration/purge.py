@@ -51,7 +51,7 @@ async def empty(work: Work, target: Target) -> int:
 
 async def _pages(work: Work, target: Target) -> AsyncIterator[Page]:
     store, place = target.store, target.place
-    cursor, size = None, min(store.limits.scan_records, store.limits.delete_ids)
+    cursor, size = None, min(target.limits.scan_records, target.limits.delete_ids)
     while True:
         page = await work.patience.read(
             store.name, lambda: store.scan(place, cursor=cursor, limit=size, vectors=False)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..encoding import Encoder, source_misfit, source_text
 from ..filters import Filter
-from ..ports import Change, Cursor, Description, Limits, Page, Store
+from ..ports import Change, Cursor, Description, Limits, Page, Store, limits_at
 from ..records import EMPTY, Match, Metadata, Query, Record, Vector, check_dimension
 from ..topology import Place, Placement
 
@@ -46,6 +46,9 @@ class EncodedStore:
     @property
     def can_insert_only(self) -> bool:
         return self.inner.can_insert_only
+
+    def limits_at(self, place: Place) -> Limits:
+        return _limits(limits_at(self.inner, place), self._encoder)
 
     def misfit(self, place: Place, record: Record) -> str | None:
         reason = source_misfit(record.metadata, self._encoder.source_field)
