@@ -100,7 +100,7 @@ class Tenant:
     async def upsert(self, records: Iterable[Record], *, timeout: float | None = None) -> None:
         """Inserts or replaces whole records; of several with one id the last counts.
 
-        More than a cluster takes at once go in several requests: if one fails, those before it have been written.
+        More than a cluster takes at once go in several requests: if one fails, others may have been written.
         Where the topologies have encoders, the vectors are made here and records bring none.
         """
         unique = list(_by_id(records).values())

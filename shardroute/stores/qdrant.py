@@ -338,7 +338,7 @@ class QdrantStore:
         await self._reached(place, self._parts.each(place, "delete_ids", known, remove), None)
 
     async def _remove(self, place: Place, known: Sequence[points.PointId], mark: str) -> None:
-        """What has its mark from an attempt before keeps it: where rates are limited, marks cost what deleting needs."""
+        """What has its mark from an attempt before keeps it: of a limited rate, marks cost what deleting needs."""
         marked = self._marked.setdefault(mark, set())
         if unmarked := [point_id for point_id in known if point_id not in marked]:
             await self._requests.change(place, [points.set_mark(place, unmarked, mark)])

@@ -73,9 +73,15 @@ async def _values(requests: Requests, field: str, collection: str) -> AsyncItera
         for value in faceted:
             yield value
         return
-    offset = None
+    offset, size = None, _PAGE
     while True:
-        page, offset = await requests.scroll_key(collection, key, offset, _PAGE)
+        try:
+            page, offset = await requests.scroll_key(collection, key, offset, size)
+        except QdrantRejected as error:
+            if error.about is not About.TOO_LARGE or size == 1:  # strict mode has pages of its own size
+                raise
+            size //= 2
+            continue
         for point in page:
             held = (point.payload or {}).get(field)
             if isinstance(held, str):
@@ -97,9 +103,19 @@ async def _facet(requests: Requests, key: str, collection: str) -> list[str] | N
     counts = {hit.value: hit.count for hit in hits if isinstance(hit.value, str) and hit.count}
     # Names that read as UUIDs may come back respelled; then fewer points have the name than were counted.
     uuids = [name for name in counts if _is_uuid(name)]
-    if uuids and await requests.count_values(collection, key, uuids) != sum(counts[name] for name in uuids):
+    if uuids and await _counted(requests, collection, key, uuids) != sum(counts[name] for name in uuids):
         return None
     return list(counts)
+
+
+async def _counted(requests: Requests, collection: str, key: str, values: list[str]) -> int | None:
+    """None where strict mode does not count exactly, or not so many values at once."""
+    try:
+        return await requests.count_values(collection, key, values)
+    except QdrantRejected as error:
+        if error.about not in (About.NOT_EXACT, About.TOO_LARGE):
+            raise
+        return None
 
 
 def _is_uuid(text: str) -> bool:

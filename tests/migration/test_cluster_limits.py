@@ -95,7 +95,7 @@ async def test_a_key_that_may_only_read_is_found_before_anything_moves(
         await found.move.router.stores["b"].prepare(found.move.config.route.new.place("acme"))
         getattr(found, side).read_only = True
         with pytest.raises(
-            PreflightFailed, match="takes no writes in collection 'docs': .*Global manage access is required"
+            PreflightFailed, match=r"takes no writes in collection 'docs': .*Global manage access is required"
         ):
             await found.move.admin.move("migrate", "acme", Options())
         assert acme.phase is Phase.OLD

@@ -36,7 +36,7 @@ from shardroute.stores.qdrant_limits import (
     limits_of,
 )
 from shardroute.stores.qdrant_points import Point
-from shardroute.topology import IdScheme
+from shardroute.topology import IdScheme, Placement, Tenancy
 from tests.support.strict_qdrant import Strict, strict_server
 
 from .conftest import unit
@@ -258,6 +258,14 @@ async def test_where_tenants_share_native_ids_the_second_look_is_in_parts_too() 
         batch = [Record(str(n), unit(n)) for n in range(60)]
         await in_time(lambda: store.upsert(native, batch))
         assert await in_time(lambda: store.count(native)) == 60
+
+
+async def test_tenants_are_found_where_pages_are_small_and_nothing_is_counted_exactly() -> None:
+    async with behind(Strict({"max_query_limit": 7, "search_allow_exact": False})) as store:
+        for tenant in ("acme", "globex", "0b0a7b3e-5d1c-4c5a-9d0e-2f3a4b5c6d7e"):
+            await store.upsert(place(tenant), records(20))
+        placement = Placement("q", "docs", Tenancy.parse("payload:tenant"))
+        assert len([tenant async for tenant in store.tenants(placement, ["docs"])]) == 3
 
 
 # Pure
