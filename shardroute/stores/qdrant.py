@@ -27,7 +27,7 @@ from ..records import Match, Query, Record
 from ..topology import IdScheme, Place, Placement, TenancyKind
 from . import qdrant_points as points
 from .batches import Sized, by_bytes
-from .qdrant_connection import KEPT, address, apart_from_its_stream, cut_off_for_good, last_byte_kept_back
+from .qdrant_connection import address, apart_from_its_stream, cut_off_for_good, kept, last_byte_kept_back
 from .qdrant_errors import About, QdrantRejected
 from .qdrant_filters import json_key, tenant_field, translate, within
 from .qdrant_json import point_size
@@ -109,7 +109,7 @@ class QdrantStore:
         if url is None and path is None and location is None and "host" not in options:
             raise ValueError("url is missing, where the cluster is (or, for local mode, path or location)")
         if url is not None:
-            options = {"limits": KEPT, "check_compatibility": False, **options}
+            options = {"limits": kept(url), "check_compatibility": False, **options}
             options |= cut_off_for_good(options)
         client = AsyncQdrantClient(
             url=url,

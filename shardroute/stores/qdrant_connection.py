@@ -12,13 +12,24 @@ from urllib.request import getproxies
 import httpx
 
 from .last_byte import keep_back
+from .prompt_acks import CAN_BE_PROMPT, prompt
 
 _CONNECTIONS = 100
 
-# Qdrant closes idle connections after five seconds: who keeps them as long meets the close half-way.
-KEPT = httpx.Limits(
-    max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=2.0
-)
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def kept(url: str) -> httpx.Limits:
+    """Connections are kept, to hosts of all kinds: not where they would stall (`prompt_acks`), as qdrant-client has it.
+
+    Qdrant closes idle ones after five seconds: who keeps them as long meets the close half-way.
+    """
+    stalls = urlsplit(url).hostname in _LOCAL and not CAN_BE_PROMPT
+    return httpx.Limits(
+        max_connections=_CONNECTIONS,
+        max_keepalive_connections=0 if stalls else _CONNECTIONS,
+        keepalive_expiry=2.0,
+    )
 
 
 def cut_off_for_good(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +44,7 @@ def cut_off_for_good(options: Mapping[str, Any]) -> dict[str, Any]:
     known = {name: options[name] for name in ("verify", "cert", "http2", "limits") if name in options}
     reset = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     keep = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return {"transport": httpx.AsyncHTTPTransport(socket_options=[reset, keep], **known)}
+    return {"transport": prompt(httpx.AsyncHTTPTransport(socket_options=[reset, keep], **known))}
 
 
 async def apart_from_its_stream(
