@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 import numpy as np
 import pytest
 from hypothesis import given
@@ -297,6 +298,20 @@ def test_refusals_are_known_by_their_words(words: str, setting: Setting | None) 
     assert error.setting is setting
     if setting is not None:
         assert setting.value in str(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Rate limiting exceeded: Read rate limit exceeded: Operation requires 5 tokens", RateLimited),
+        ("Read rate limit exceeded, request larger than rate limiter capacity", QdrantRejected),
+        ("Received message larger than max (5 vs. 4)", QdrantRejected),
+    ],
+)
+def test_over_grpc_what_no_waiting_helps_is_told_from_what_it_does(words: str, kind: type[Exception]) -> None:
+    metadata = grpc.aio.Metadata()
+    exhausted = grpc.aio.AioRpcError(grpc.StatusCode.RESOURCE_EXHAUSTED, metadata, metadata, words)
+    assert type(translated("q", exhausted)) is kind
 
 
 def test_a_time_to_wait_that_is_a_date_is_still_a_rate_limit() -> None:
