@@ -58,6 +58,7 @@ bench: $(READY)  ## what routing and shadows add, and how fast a copy is; needs 
 	@$(BIN)/python -m benchmarks.shadow
 	@$(BIN)/python -m benchmarks.middleware
 	@$(BIN)/python -m benchmarks.copy
+	@$(BIN)/python -m benchmarks.connections
 
 model: $(READY)  ## every interleaving of a small world, with each rule left out in turn
 	@$(BIN)/python -m tests.model

@@ -12,9 +12,11 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from .errors import InvalidRecord
+from .native_ids import respelt
 from .ports import Change
 from .records import Record, as_vector, check_dimension, check_metadata
 from .routing import Route, Target
+from .topology import IdScheme
 
 
 class Operation(Protocol):
@@ -25,7 +27,10 @@ class Operation(Protocol):
     def ids(self) -> Sequence[str]: ...
 
     def check(self, route: Route) -> None:
-        """Raises InvalidRecord if a side that would be written cannot hold it. Nothing is written then."""
+        """Raises InvalidRecord if a side that would be written cannot hold it, or knows the id by another spelling.
+
+        Nothing is written then.
+        """
 
     async def apply(self, target: Target) -> None: ...
 
@@ -72,10 +77,26 @@ class Delete:
     name: ClassVar[str] = "delete"
 
     def check(self, route: Route) -> None:
-        return
+        check_ids(route, self.ids)
 
     async def apply(self, target: Target) -> None:
         await target.store.delete(target.place, self.ids)
+
+
+def check_ids(route: Route, ids: Sequence[str]) -> None:
+    """Raises InvalidRecord if the primary knows the point of one of the ids by another spelling.
+
+    It would find and delete nothing, where Qdrant's own client does. An id that no point can have is not there.
+    """
+    place = route.primary.place
+    if place.ids is not IdScheme.NATIVE:
+        return
+    for record_id in ids:
+        if (known := respelt(record_id)) is not None:
+            raise InvalidRecord(
+                f"id {record_id!r} is another spelling of {known!r}, by which cluster {place.cluster!r} knows it; "
+                "give that one"
+            )
 
 
 def check_record(target: Target, record: Record) -> None:

@@ -62,10 +62,3 @@ def needing(permit: Permit) -> Iterator[None]:
 def needed() -> Permit | None:
     """The permit that requests need here; None for those of routers and for reads."""
     return _permit.get()
-
-
-async def still_permitted() -> None:
-    """Between two requests of one write, where the client does not ask late."""
-    permit = needed()
-    if permit is not None and not permit.asks_late:
-        await permit.ask()

@@ -7,7 +7,7 @@ two tenants of one collection meet: every method works within the `Place` it is 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +51,15 @@ class Limits:
     delete_ids: int = 1000
     scan_records: int = 1000
     best_upsert_records: int = 256
+
+
+def limits_at(store: Store, place: Place) -> Limits:
+    """What a store takes in one request there. No I/O.
+
+    Its `limits`, or what a store that has a method of this name has learned of the collection by now.
+    """
+    learned: Callable[[Place], Limits] | None = getattr(store, "limits_at", None)
+    return store.limits if learned is None else learned(place)
 
 
 @dataclass(frozen=True, slots=True)

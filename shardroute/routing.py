@@ -9,7 +9,7 @@ from typing import Any
 from . import telemetry as names
 from .encoding import Encoder, encoding_of
 from .phases import EFFECTS, Side
-from .ports import Store
+from .ports import Limits, Store, limits_at
 from .shardmap import Migration, Standing
 from .stores.encoded import EncodedStore
 from .topology import Place
@@ -26,6 +26,11 @@ class Target:
     """Span attributes that are the same for every request."""
     encoder: Encoder | None = None
     """What makes this side's vectors, where it makes its own."""
+
+    @property
+    def limits(self) -> Limits:
+        """What fits into one request there, as far as the store knows by now."""
+        return limits_at(self.store, self.place)
 
     @classmethod
     def of(cls, side: Side, store: Store, place: Place, encoder: Encoder | None = None) -> Target:

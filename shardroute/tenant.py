@@ -12,7 +12,7 @@ from . import filters
 from .encoding import Encoding
 from .errors import InvalidFilter, InvalidInput, Unavailable
 from .filters import Filter, FilterLike
-from .operations import Delete, Operation, Update, Upsert
+from .operations import Delete, Operation, Update, Upsert, check_ids
 from .phases import Phase, Side
 from .ports import Change, Cursor, Page
 from .questions import Lookup, Search
@@ -54,8 +54,9 @@ class Tenant:
     """One tenant's records, wherever they are at the moment. Made by `Router.tenant`; cheap to keep or to make anew.
 
     Every method raises `ClusterUnavailable` or `RateLimited` (retryable) and `ClusterRejected` as the cluster
-    answers; `InvalidInput` before anything is sent. Writes return when every process reads them, and also raise
-    `TenantHeld` or `LeaseLost` (retryable) when their deadline comes first, and `MapLost`. `timeout` is in seconds.
+    answers; `InvalidInput` before anything is sent (with `ids = "native"` for an id in another spelling than Qdrant's,
+    too). Writes return when every process reads them, and also raise `TenantHeld` or `LeaseLost` (retryable) when their
+    deadline comes first, and `MapLost`. `timeout` is in seconds.
     """
 
     __slots__ = (
@@ -99,7 +100,7 @@ class Tenant:
     async def upsert(self, records: Iterable[Record], *, timeout: float | None = None) -> None:
         """Inserts or replaces whole records; of several with one id the last counts.
 
-        More than a cluster takes at once go in several requests: if one fails, those before it have been written.
+        More than a cluster takes at once go in several requests: if one fails, others may have been written.
         Where the topologies have encoders, the vectors are made here and records bring none.
         """
         unique = list(_by_id(records).values())
@@ -274,6 +275,7 @@ class Tenant:
             route = self._route()  # for each batch: the tenant may leave a cluster and be purged there
             largest = self._largest("fetch_ids")
             batch, left = left[:largest], left[largest:]
+            check_ids(route, batch)
             call = self._reader.ask(route, Lookup(batch, vectors), sticky)
             found |= await (call if timeout is None else _within(call, timeout))
         return found

@@ -12,8 +12,8 @@ import orjson
 from qdrant_client import models
 
 from ..errors import InvalidInput, InvalidRecord
+from ..native_ids import native_id
 from ..records import EMPTY, Metadata, Metric, Record, SparseVector, Vector, VectorLike
-from ..stores.qdrant_points import native_id
 from .coverage import Coverage
 
 PointId: TypeAlias = int | str | UUID

@@ -1,8 +1,12 @@
-"""How many records go into one request: found by trying. Pure."""
+"""How many records go into one request: found by trying."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+
+from ..errors import ClusterRejected, ClusterUnavailable, RateLimited, ShardrouteError
+from ..routing import Target
 
 _REQUESTS = 8
 """Of a size before it is judged: one alone says more about what else went on than about its size."""
@@ -51,3 +55,34 @@ class BatchSize:
     def after_failure(self) -> BatchSize:
         """Half of it, and no more climbing."""
         return replace(self, size=max(1, self.size // 2), settled=True)
+
+
+async def in_parts(
+    ids: Sequence[str], size: int, call: Callable[[Sequence[str]], Awaitable[None]], *asked: Target
+) -> None:
+    """Calls with `size` ids at a time, and with fewer where a call fails and the sides that it asks are there.
+
+    A request may be refused for its size, or its answer not arrive in time: half of it, down to a single record. Raises
+    what the call raises for one.
+    """
+    left = [ids[start : start + size] for start in range(0, len(ids), size)][::-1]
+    while left:
+        some = left.pop()
+        try:
+            await call(some)
+        except RateLimited:
+            raise
+        except (ClusterUnavailable, ClusterRejected):
+            if len(some) == 1 or not await _answer(asked):
+                raise
+            middle = len(some) // 2
+            left += [some[middle:], some[:middle]]
+
+
+async def _answer(asked: Sequence[Target]) -> bool:
+    try:
+        for target in asked:
+            await target.store.ping()
+    except ShardrouteError:
+        return False
+    return True

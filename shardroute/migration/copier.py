@@ -42,7 +42,7 @@ class Copier:
         self._work = work
         self._standing = standing
         self._source, self._target = work.pair(standing)
-        limits = self._target.store.limits
+        limits = self._target.limits
         self._batch = BatchSize(size=limits.best_upsert_records, largest=limits.upsert_records)
         self._most = limits.upsert_records if work.limiter is None else int(work.limiter.max_rate)
 
@@ -71,7 +71,7 @@ class Copier:
         return await self._source.store.estimate(self._source.place)
 
     async def _pages(self, windows: Windows, cursor: str | None) -> AsyncIterator[_Read]:
-        source, size = self._source, self._work.config.copy.page or self._source.store.limits.scan_records
+        source, size = self._source, self._work.config.copy.page or self._source.limits.scan_records
         while True:
             window = await windows.next()
             page = await self._work.patience.read(source.store.name, lambda: _scan(source, cursor, size))

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 from ..control import Window
 from ..errors import SuspectsDiffer
 from ..looks import agreed
-from ..records import Record
 from ..routing import Target
 from ..rules import Journal
 from ..shardmap import Standing
 from ..telemetry import debt_paid
+from .batches import in_parts
 from .observer import Stage
 from .patience import Hit
 from .work import Work
-
-_Item = TypeVar("_Item")
 
 _BATCH = 256
 _LAGGING_BATCH = 1000  # where every batch waits until the primary's reads have caught up
@@ -116,28 +113,27 @@ async def bring(work: Work, primary: Target, secondary: Target, ids: list[str]) 
     Those of which the primary says now this, now that, are left for later: replicas differ, and to delete or replace
     what the secondary has for an answer that is out of date would lose it.
     """
-    source, target = primary.store, secondary.store
-    present: dict[str, Record] = {}
-    unclear = set[str]()
-    for some in _parts(ids, source.limits.fetch_ids):
-        fetch = partial(source.fetch, primary.place, some)
-        found, differing = await agreed(
-            source, primary.place, partial(work.patience.read, source.name, fetch)
-        )
-        present |= found
-        unclear |= differing
-    ids = [record_id for record_id in ids if record_id not in unclear]
-    present = {record_id: record for record_id, record in present.items() if record_id not in unclear}
-    for records in _parts(list(present.values()), target.limits.upsert_records):
-        hit = Hit(secondary.side, [record.id for record in records])
-        await work.patience.write(target.name, partial(target.upsert, secondary.place, records), hit)
-    absent = [record_id for record_id in ids if record_id not in present]
-    for gone in _parts(absent, target.limits.delete_ids):
-        hit = Hit(secondary.side, gone)
-        await work.patience.write(target.name, partial(target.delete, secondary.place, gone), hit)
+    size, unclear = (
+        min(primary.limits.fetch_ids, secondary.limits.upsert_records, secondary.limits.delete_ids),
+        set[str](),
+    )
+    await in_parts(ids, size, partial(_bring, work, primary, secondary, unclear), primary, secondary)
     work.step("debt written")
-    return ids
+    return [record_id for record_id in ids if record_id not in unclear]
 
 
-def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+async def _bring(
+    work: Work, primary: Target, secondary: Target, unclear: set[str], ids: Sequence[str]
+) -> None:
+    source, target = primary.store, secondary.store
+    look = partial(source.fetch, primary.place, ids)
+    present, differing = await agreed(source, primary.place, partial(work.patience.read, source.name, look))
+    unclear |= differing
+    clear = [record_id for record_id in ids if record_id not in differing]
+    if records := [present[record_id] for record_id in clear if record_id in present]:
+        hit = Hit(secondary.side, [record.id for record in records])
+        await work.patience.write(target.name, lambda: target.upsert(secondary.place, records), hit)
+    if gone := [record_id for record_id in clear if record_id not in present]:
+        await work.patience.write(
+            target.name, lambda: target.delete(secondary.place, gone), Hit(secondary.side, gone)
+        )

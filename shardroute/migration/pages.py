@@ -12,7 +12,7 @@ from .work import Work
 async def pages(work: Work, target: Target, most: int, *, vectors: bool) -> AsyncIterator[Page]:
     """Of `most` records at most. Raises ClusterUnavailable, ClusterRejected, LockLost."""
     store, place = target.store, target.place
-    cursor, size = None, min(store.limits.scan_records, most)
+    cursor, size = None, min(target.limits.scan_records, most)
     while True:
         page = await work.patience.read(
             store.name, lambda: store.scan(place, cursor=cursor, limit=size, vectors=vectors)

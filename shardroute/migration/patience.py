@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import stamina
 
-from ..errors import ClusterUnavailable, ControlPlaneUnavailable, Unavailable
+from ..errors import ClusterUnavailable, ControlPlaneUnavailable, RateLimited, Unavailable
 from ..permits import Permit, needing
 from ..phases import Side
 
@@ -19,6 +19,7 @@ _Result = TypeVar("_Result")
 
 _ATTEMPTS = 8
 _WAIT_MAX = 10.0  # seconds
+_TURN = 600.0  # seconds: the bucket of a rate limit is full after a minute, and others may empty it first
 
 
 class Lock(Protocol):
@@ -59,7 +60,7 @@ class Patience:
         self._doubt = doubt
 
     async def read(self, cluster: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """The answer, asked for up to eight times. Raises the last error."""
+        """The answer, asked for up to eight times, besides those that a rate limit puts off. Raises the last error."""
         return await self._again(lambda: self._once(cluster, call, self.deadline))
 
     async def ask(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
@@ -71,7 +72,7 @@ class Patience:
             on=_backoff, attempts=_ATTEMPTS, timeout=None, wait_initial=0.05, wait_max=_WAIT_MAX
         ):
             with attempt:
-                return await call()
+                return await _in_turn(call)
         raise AssertionError("unreachable")  # the context returns or raises
 
     async def write(
@@ -144,6 +145,19 @@ class _Attempts:
 
     unanswered: bool = False
     may_have_landed: bool = False
+
+
+async def _in_turn(call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """The answer. A cluster that says when to come again is asked again then, for `_TURN` seconds: no failure."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + _TURN
+    while True:
+        try:
+            return await call()
+        except RateLimited as error:
+            if error.retry_after is None or clock() + error.retry_after > until:
+                raise
+            await asyncio.sleep(error.retry_after)
 
 
 def _backoff(error: Exception) -> bool | float:

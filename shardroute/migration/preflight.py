@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 from ..control import PROTOCOL, ControlPlane
-from ..errors import ShardrouteError
+from ..errors import ClusterRejected, ShardrouteError
 from ..routing import Target
 from ..schema import Description, End, Verdict, compare, unfit
 from ..topology import Place
@@ -40,6 +41,7 @@ async def examined(work: Work, source: Target, target: Target, *, purge_target: 
     found += _disagreement(source, target)
     found += [one.text for one in differences if one.verdict is Verdict.REFUSED]
     found += [problem for side in (source, target) for problem in await _mute(work, side)]
+    found += [problem for side in (source, target) for problem in await _unwritable(work, side)]
     return Plan(
         found or await _by_records(work, source, target, purge_target=purge_target, empty=empty), notes
     )
@@ -119,6 +121,18 @@ async def _mute(work: Work, target: Target) -> list[str]:
         await work.patience.ask(lambda: encoder.vectors(["shardroute"]))
     except ShardrouteError as error:
         return [str(error)]
+    return []
+
+
+async def _unwritable(work: Work, target: Target) -> list[str]:
+    """A key without the right to write, tried on a write that changes nothing: of a record that nobody has."""
+    store, place = target.store, target.place
+    if await work.patience.read(store.name, lambda: store.describe(place)) is None:
+        return []
+    try:
+        await work.patience.read(store.name, lambda: store.delete(place, [str(uuid4())]))
+    except ClusterRejected as error:
+        return [f"cluster {store.name!r} takes no writes in collection {place.collection!r}: {error}"]
     return []
 
 

@@ -35,7 +35,7 @@ async def empty(work: Work, target: Target) -> int:
     for _ in range(_PASSES):
         await work.fresh(target)
         found = 0
-        async for page in pages(work, target, store.limits.delete_ids, vectors=False):
+        async for page in pages(work, target, target.limits.delete_ids, vectors=False):
             ids = [record.id for record in page.records if record.id not in page.shared]
             found += len(ids)
             if ids:
@@ -53,7 +53,7 @@ async def empty(work: Work, target: Target) -> int:
 
 
 async def _any_left(work: Work, target: Target) -> bool:
-    async for page in pages(work, target, target.store.limits.delete_ids, vectors=False):
+    async for page in pages(work, target, target.limits.delete_ids, vectors=False):
         if any(record.id not in page.shared for record in page.records):
             return True
     return False

@@ -23,7 +23,7 @@ async def refuse_loss(work: Work, kept: Target, unused: Target, accepted: int) -
         return
     await work.fresh(kept, unused)
     loss = Loss(kept=await _count(work, kept))
-    async for page in pages(work, unused, kept.store.limits.fetch_ids, vectors=True):
+    async for page in pages(work, unused, kept.limits.fetch_ids, vectors=True):
         own = [record for record in page.records if record.id not in page.shared]
         loss.held += len(own)
         there = await _fetch(work, kept, [record.id for record in own])

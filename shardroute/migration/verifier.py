@@ -6,9 +6,8 @@ A difference is looked at again before it counts: inside a window, so that a wri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from ..ports import Page
 from ..records import Metric, Precision, Record, difference
@@ -16,6 +15,7 @@ from ..routing import Target
 from ..schema import precision
 from ..shardmap import Standing
 from ..topology import Place
+from .batches import in_parts
 from .loss import Loss
 from .observer import Stage
 from .patience import in_order
@@ -133,7 +133,7 @@ class Verifier:
     # -- pages -----------------------------------------------------------------------------------------------
 
     async def _pages(self, source: Target, *, vectors: bool) -> AsyncIterator[Page]:
-        cursor, size = None, self._work.config.copy.page or source.store.limits.scan_records
+        cursor, size = None, self._work.config.copy.page or source.limits.scan_records
         while True:
             page = await self._work.patience.read(
                 source.store.name,
@@ -159,11 +159,15 @@ class Verifier:
 
     async def _fetch(self, target: Target, ids: list[str], *, vectors: bool = True) -> dict[str, Record]:
         found: dict[str, Record] = {}
-        size = target.store.limits.fetch_ids
-        for start in range(0, len(ids), size):
-            some = ids[start : start + size]
-            fetch = partial(target.store.fetch, target.place, some, vectors=vectors)
-            found |= await self._work.patience.read(target.store.name, fetch)
+
+        async def fetch(some: Sequence[str]) -> None:
+            found.update(
+                await self._work.patience.read(
+                    target.store.name, lambda: target.store.fetch(target.place, some, vectors=vectors)
+                )
+            )
+
+        await in_parts(ids, target.limits.fetch_ids, fetch, target)
         return found
 
     def _compare(self, ours: Record | None, theirs: Record | None) -> str | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..encoding import Encoder, source_misfit, source_text
 from ..filters import Filter
-from ..ports import Change, Cursor, Limits, Page, Store, Unnamed
+from ..ports import Change, Cursor, Limits, Page, Store, Unnamed, limits_at
 from ..records import EMPTY, Match, Metadata, Query, Record, Vector, check_dimension
 from ..schema import Description, End
 from ..topology import Place, Placement
@@ -51,6 +51,9 @@ class EncodedStore:
     @property
     def can_hold_named_vectors(self) -> bool:
         return self.inner.can_hold_named_vectors
+
+    def limits_at(self, place: Place) -> Limits:
+        return _limits(limits_at(self.inner, place), self._encoder)
 
     def misfit(self, place: Place, record: Record) -> str | None:
         reason = source_misfit(record.metadata, self._encoder.source_field)

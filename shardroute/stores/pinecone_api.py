@@ -12,7 +12,7 @@ from ..ports import Change
 from ..records import Match, Metric, Query, Record
 from ..schema import Description
 from ..topology import Place
-from .pinecone_batches import Sized
+from .batches import Sized
 
 Wire = Any
 """A record as the SDK takes it."""

@@ -13,7 +13,7 @@ from ..ports import Change
 from ..records import EMPTY, Match, Metadata, Query, Record, SparseVector, Vector, as_vector
 from ..schema import Description
 from ..topology import Place
-from .pinecone_batches import Sized
+from .batches import Sized
 from .pinecone_records import (
     METRICS,
     id_misfit,

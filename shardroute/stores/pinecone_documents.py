@@ -18,7 +18,8 @@ from ..records import Match, Metric, Query, Record
 from ..schema import Description, End
 from ..topology import Place
 from . import pinecone_document_records as documents
-from .pinecone_batches import PAGE, Sized, by_bytes, in_pages
+from .batches import Sized, by_bytes, in_pages
+from .pinecone_batches import MAX_BYTES, PAGE
 from .pinecone_document_records import Document
 from .pinecone_errors import all_read, all_written
 from .pinecone_freshness import FENCE_ID, FENCE_KEY
@@ -72,7 +73,7 @@ class PineconeDocumentsStore(PineconeStore):
 
     async def _update(self, place: Place, changes: Sequence[Change]) -> None:
         patches = [patch for change in changes if (patch := documents.to_patch(place, change)) is not None]
-        await all_written(self._patch(place, batch) for batch in by_bytes(patches))
+        await all_written(self._patch(place, batch) for batch in by_bytes(patches, MAX_BYTES))
 
     async def _patch(self, place: Place, batch: list[Document]) -> None:
         await self._ask(

@@ -20,8 +20,9 @@ from ..ports import Change, Cursor, Limits, Page, Unnamed
 from ..records import Match, Query, Record
 from ..schema import Description, End
 from ..topology import Place, Placement, TenancyKind
+from .batches import by_bytes, halves, in_pages
 from .pinecone_api import PineconeApi, Wire
-from .pinecone_batches import PAGE, by_bytes, halves, in_pages, one_for_each
+from .pinecone_batches import MAX_BYTES, PAGE, one_for_each
 from .pinecone_connection import Connection
 from .pinecone_errors import About, PineconeRejected, all_written
 from .pinecone_filters import Clause, translate
@@ -110,7 +111,7 @@ class PineconeStore(PineconeApi):
         for record in last.values():
             self._require(record.id, self._record_misfit(place, record))
         wires = [self._to_wire(place, record) for record in last.values()]
-        await all_written(self._upsert_halved(place, batch) for batch in by_bytes(wires))
+        await all_written(self._upsert_halved(place, batch) for batch in by_bytes(wires, MAX_BYTES))
 
     async def _upsert_halved(self, place: Place, batch: list[Wire]) -> None:
         try:

@@ -12,7 +12,7 @@ from pinecone.models.indexes.schema import DenseVectorField, SparseVectorField, 
 
 from ..records import EMPTY, Metadata, Metric, Record, SparseVector, Vector
 from ..topology import Place
-from .pinecone_batches import Sized
+from .batches import Sized
 from .pinecone_records import (
     id_misfit,
     metadata_misfit,

@@ -14,7 +14,8 @@ from ..ports import Change
 from ..records import EMPTY, Match, Metric, Query, Record, as_vector
 from ..schema import Description
 from ..topology import Place
-from .pinecone_batches import Sized, by_url, in_pages
+from .batches import Sized, in_pages
+from .pinecone_batches import by_url
 from .pinecone_errors import all_read, all_written
 from .pinecone_freshness import FENCE_ID, FENCE_KEY
 from .pinecone_records import METRIC_NAMES, METRICS, true_distance

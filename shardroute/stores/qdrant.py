@@ -9,30 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Sequence
 from itertools import compress
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
-import httpx
 from qdrant_client import AsyncQdrantClient, models
 
-from ..errors import ClusterRejected, InvalidFilter, InvalidInput, InvalidRecord
+from ..errors import (
+    ClusterRejected,
+    InvalidFilter,
+    InvalidInput,
+    InvalidRecord,
+)
 from ..filters import Filter
-from ..permits import still_permitted
+from ..native_ids import native_id
 from ..ports import Change, Cursor, Limits, Page, Unnamed
 from ..records import Match, Query, Record
 from ..schema import Description, End
 from ..topology import IdScheme, Place, Placement, TenancyKind
 from . import qdrant_points as points
-from .last_byte import keep_back
+from .batches import Sized, by_bytes
+from .qdrant_connection import address, apart_from_its_stream, cut_off_for_good, kept, last_byte_kept_back
 from .qdrant_errors import About, QdrantRejected
 from .qdrant_filters import translate, within
-from .qdrant_requests import Requests
+from .qdrant_json import point_size
+from .qdrant_limits import LIMITS, MAX_BODY, NUMBER, bytes_of
+from .qdrant_parts import Parts
+from .qdrant_requests import Guard, Requests
 from .qdrant_schema import missing_indexes, to_description
+from .qdrant_sizes import Sizes
 from .qdrant_tenancy import belongs, shared, tenant_field
 from .qdrant_tenants import by_collection, by_field, unnamed_by_field, unnamed_collections
 
@@ -41,16 +46,13 @@ _T = TypeVar("_T")
 _INSERT_ONLY_SINCE = (1, 17)
 _MOVED_AT_ONCE = 16  # points whose vectors change, a request each
 
-# Qdrant closes idle connections after five seconds: who keeps them as long meets the close half-way.
-_KEEPALIVE_SECONDS = 2.0
-_CONNECTIONS = 100
-
 
 class QdrantStore:
     """A `ports.Store` on one Qdrant cluster.
 
     `ids = "mapped"`: a point's id is a UUIDv5 of tenant and id, and the id itself is kept in the payload.
-    `ids = "native"`: ids are Qdrant's own, canonically spelled. Where tenants share a collection, one
+    `ids = "native"`: ids are Qdrant's own, in the spelling that it gives back (`native_ids`). No point has any other:
+    `upsert` refuses it, all else passes it over as not there. Where tenants share a collection, one
     tenant's upsert of an id that is another's leaves the other's point alone and raises ClusterRejected;
     that takes Qdrant 1.16, older servers overwrite.
 
@@ -61,7 +63,7 @@ class QdrantStore:
     system = "qdrant"
     lag = 0.0
     can_hold_named_vectors = True
-    limits = Limits(upsert_bytes=16_000_000, scan_records=512, best_upsert_records=64)
+    limits = LIMITS
 
     def __init__(
         self,
@@ -72,13 +74,19 @@ class QdrantStore:
         read_consistency: models.ReadConsistencyType | int | None = None,
         write_ordering: models.WriteOrdering | None = None,
         request_timeout: float | None = 10.0,
+        max_request_bytes: int = MAX_BODY,
     ) -> None:
+        if max_request_bytes < 1_000_000:
+            raise ValueError(f"max_request_bytes is {max_request_bytes}; it must be a million or more")
         self.name = name
         self._client = client
         self._owns_client = owns_client
         self._requests = Requests(name, client, request_timeout, read_consistency, write_ordering)
         self._local = self._requests.local
-        self.address = ("", None) if self._local else _address(client.init_options)
+        self._sizes = Sizes(max_request_bytes)
+        self._parts = Parts(self._requests, self._sizes)
+        self._marked: dict[str, set[points.PointId]] = {}
+        self.address = ("", None) if self._local else address(client.init_options)
         self._version: tuple[int, int] | None = None
 
     @classmethod
@@ -94,23 +102,20 @@ class QdrantStore:
         timeout: float = 10.0,
         read_consistency: models.ReadConsistencyType | int | None = None,
         write_ordering: models.WriteOrdering | None = None,
+        max_request_bytes: int = MAX_BODY,
         **options: Any,
     ) -> QdrantStore:
         """A store with a client of its own: `url` of a server, `path` of a directory, or `location=":memory:"`.
 
-        `timeout` in seconds is for each request. More options, such as `grpc_port` or `headers`, go to
-        `AsyncQdrantClient`. Nothing is sent before the first request. Raises ValueError if it is not said where.
+        `timeout` in seconds is for each request. `max_request_bytes`: the cluster's `service.max_request_size_mb`, for
+        REST. More options, such as `grpc_port` or `headers`, go to `AsyncQdrantClient`. Nothing is sent before the
+        first request. Raises ValueError if it is not said where.
         """
         if url is None and path is None and location is None and "host" not in options:
             raise ValueError("url is missing, where the cluster is (or, for local mode, path or location)")
         if url is not None:
-            kept = httpx.Limits(
-                max_connections=_CONNECTIONS,
-                max_keepalive_connections=_CONNECTIONS,
-                keepalive_expiry=_KEEPALIVE_SECONDS,
-            )
-            options = {"limits": kept, "check_compatibility": False, **options}
-            options |= _cut_off_for_good(options)
+            options = {"limits": kept(url), "check_compatibility": False, **options}
+            options |= cut_off_for_good(options)
         client = AsyncQdrantClient(
             url=url,
             path=path,
@@ -121,23 +126,46 @@ class QdrantStore:
             **options,
         )
         if url is not None:
-            client.http.client.add_middleware(_apart_from_its_stream)
-            client.http.client.add_middleware(_last_byte_kept_back)
-        return cls(
+            client.http.client.add_middleware(apart_from_its_stream)
+            client.http.client.add_middleware(last_byte_kept_back)
+        store = cls(
             name,
             client,
             read_consistency=read_consistency,
             write_ordering=write_ordering,
             request_timeout=timeout,
+            max_request_bytes=max_request_bytes,
         )
+        store._parts.asks_late = url is not None and not prefer_grpc
+        return store
 
     @property
     def can_insert_only(self) -> bool:
         """Known once the cluster has been asked for its version: by `ping`, `describe` or `prepare`."""
         return self._local or (self._version is not None and self._version >= _INSERT_ONLY_SINCE)
 
+    def limits_at(self, place: Place) -> Limits:
+        """By what the collection and the cluster have said so far: `describe` and `prepare` ask, refusals tell."""
+        return self._sizes.limits(place.collection)
+
     def misfit(self, place: Place, record: Record) -> str | None:
-        return points.misfit(place, record)
+        return points.misfit(place, record) or self._too_large(place, record)
+
+    def _too_large(self, place: Place, record: Record) -> str | None:
+        """Over gRPC Qdrant takes any size. The vector counts with its dimensions where the record was read without."""
+        if not self._requests.rest:
+            return None
+        most, vector = self._sizes.point, place.dimension * NUMBER
+        others = [record.sparse_vector, *record.named_vectors.values()]
+        held = bytes_of(record.metadata, 6) + sum(bytes_of(other) for other in others if other is not None)
+        if held + vector <= most:
+            return None
+        size = point_size(points.to_point(place, record)) + (vector if record.vector is None else 0)
+        return (
+            None
+            if size <= most
+            else f"it has {size:,} bytes, and the cluster takes {most:,} at once (max_request_bytes)"
+        )
 
     def filter_misfit(self, condition: Filter) -> str | None:
         try:
@@ -147,26 +175,39 @@ class QdrantStore:
         return None
 
     async def upsert(self, place: Place, records: Sequence[Record], *, insert_only: bool = False) -> None:
+        """In several requests, one after the other, where the cluster would refuse the size.
+
+        If one of them fails, those before it are carried out, and none is under way but that one.
+        """
         if not records:
             return
-        batch = [points.to_point(place, record) for record in records]
+        batch = [self._to_point(place, record) for record in records]
         if insert_only:
             await self._require_insert_only()
-        own = within(place) if _shares_ids(place) else None
+        guard = Guard(
+            within(place) if _shares_ids(place) else None,
+            models.UpdateMode.INSERT_ONLY if insert_only else None,
+        )
         try:
-            await self._requests.upsert(place, batch, own, insert_only)
+            await self._parts.upsert(place, batch, guard)
         except QdrantRejected as error:
             if not _is_new_tenant(place, error):
                 raise
             await self.prepare(place)
-            await self._requests.upsert(place, batch, own, insert_only)
+            await self._parts.upsert(place, batch, guard)
         if _shares_ids(place):
             await self._refuse_foreign(place, batch)
+
+    def _to_point(self, place: Place, record: Record) -> points.Point:
+        point = points.to_point(place, record)
+        if (reason := self._too_large(place, record)) is not None:
+            raise InvalidRecord(f"record {record.id!r}: {reason}")
+        return point
 
     async def _refuse_foreign(self, place: Place, batch: Sequence[points.Point]) -> None:
         """Raises ClusterRejected if the filter kept a write off another tenant's point."""
         ids = [point["id"] for point in batch]
-        held = await self._requests.retrieve(place, ids, payload=points.tenant_payload(place), vectors=False)
+        held = await self._parts.retrieve(place, ids, payload=points.tenant_payload(place), vectors=False)
         foreign = [str(point.id) for point in held if not belongs(place, point.payload)]
         if foreign:
             raise ClusterRejected(
@@ -195,15 +236,18 @@ class QdrantStore:
         """
         moved = [(point_id, change) for point_id, change in changes if points.moves(change)]
         rest = [(point_id, change) for point_id, change in changes if not points.moves(change)]
-        if payloads := [
-            points.set_payload(place, held, change.metadata) for held, change in rest if change.metadata
-        ]:
-            await self._requests.change(place, payloads)
+        payloads = [
+            Sized(points.set_payload(place, held, change.metadata), bytes_of(change.metadata))
+            for held, change in rest
+            if change.metadata
+        ]
+        for some in by_bytes(payloads, self._sizes.batch):
+            await self._parts.each(place, "delete_ids", some, lambda part: self._requests.change(place, part))
         present = await self._present(place, [point_id for point_id, _ in moved])
         there = [(point_id, change) for point_id, change in moved if point_id in present]
         for start in range(0, len(there), _MOVED_AT_ONCE):
-            some = there[start : start + _MOVED_AT_ONCE]
-            await _all_ended(self._move(place, point_id, change) for point_id, change in some)
+            at_once = there[start : start + _MOVED_AT_ONCE]
+            await _all_ended(self._move(place, point_id, change) for point_id, change in at_once)
 
     async def _move(self, place: Place, point_id: points.PointId, change: Change) -> None:
         operations: list[models.UpdateOperation] = [points.update_vectors(place, [(point_id, change)])]
@@ -219,13 +263,16 @@ class QdrantStore:
         """Those of the ids that are the tenant's points."""
         if not ids:
             return set()
-        held = await self._requests.retrieve(place, ids, payload=points.tenant_payload(place), vectors=False)
+        held = await self._parts.retrieve(place, ids, payload=points.tenant_payload(place), vectors=False)
         return {_id(point) for point in held if belongs(place, point.payload)}
 
     async def delete(self, place: Place, ids: Sequence[str]) -> None:
         known = points.point_ids(place, ids)
-        if known:
-            await self._reached(place, self._requests.delete(place, within(place, ids=known)), None)
+
+        def delete(some: Sequence[points.PointId]) -> Awaitable[None]:
+            return self._requests.delete(place, within(place, ids=some))
+
+        await self._reached(place, self._parts.each(place, "delete_ids", known, delete), None)
 
     async def query(self, place: Place, query: Query) -> list[Match]:
         own = within(place, condition=query.filter)
@@ -239,7 +286,7 @@ class QdrantStore:
         known = points.point_ids(place, ids)
         if not known:
             return {}
-        answer = self._requests.retrieve(place, known, payload=True, vectors=vectors)
+        answer = self._parts.retrieve(place, known, payload=True, vectors=vectors)
         held = await self._reached(place, answer, [])
         records = [points.to_record(place, point) for point in held if belongs(place, point.payload)]
         return {record.id: record for record in records}
@@ -255,11 +302,12 @@ class QdrantStore:
     ) -> Page:
         """In the order of point ids; the cursor is the id that the next page begins with."""
         own = within(place, condition=condition)
-        offset = None if cursor is None else points.native_id(cursor)
+        offset = None if cursor is None else native_id(cursor)
         if offset is None and cursor is not None:
             raise InvalidInput(f"cursor {cursor[:40]!r} was not given out by a Qdrant store")
-        answer = self._requests.scroll(place, own, offset, limit, vectors=vectors)
-        held, following = await self._reached(place, answer, ([], None))
+        held, following = await self._reached(
+            place, self._parts.scroll(place, own, offset, limit, vectors=vectors), ([], None)
+        )
         others = [shared(place, point.payload) for point in held]  # a record's payload is without the field
         records = [points.to_record(place, point) for point in held]
         return Page(
@@ -270,10 +318,21 @@ class QdrantStore:
 
     async def count(self, place: Place, condition: Filter | None = None) -> int:
         own = within(place, condition=condition)
-        return await self._reached(place, self._requests.count(place, own), 0)
+        try:
+            return await self._reached(place, self._requests.count(place, own), 0)
+        except QdrantRejected as error:
+            if error.about is not About.NOT_EXACT:
+                raise
+        return await self._parts.count(place, own)
 
     async def estimate(self, place: Place) -> int:
-        return await self.count(place)
+        own = within(place)
+        try:
+            return await self._reached(place, self._requests.count(place, own), 0)
+        except QdrantRejected as error:
+            if error.about is not About.NOT_EXACT:
+                raise
+        return await self._requests.count(place, own, exactly=False)
 
     async def fresh(self, place: Place) -> None:
         """Writes are waited for, so reads see them; with replicas, as `read_consistency` says."""
@@ -281,25 +340,38 @@ class QdrantStore:
     async def remove(self, place: Place, ids: Sequence[str], mark: str) -> None:
         """Marks the points, and deletes those of them that still have the mark: an upsert takes it away."""
         known = points.point_ids(place, ids)
-        if known:
-            await self._reached(place, self._remove(place, known, mark), None)
+
+        def remove(some: Sequence[points.PointId]) -> Awaitable[None]:
+            return self._remove(place, some, mark)
+
+        await self._reached(place, self._parts.each(place, "delete_ids", known, remove), None)
 
     async def _remove(self, place: Place, known: Sequence[points.PointId], mark: str) -> None:
-        await self._requests.change(place, [points.set_mark(place, known, mark)])
-        await still_permitted()
-        marked = within(place, ids=known, mark=mark)
+        """What has its mark from an attempt before keeps it: of a limited rate, marks cost what deleting needs."""
+        marked = self._marked.setdefault(mark, set())
+        if unmarked := [point_id for point_id in known if point_id not in marked]:
+            await self._requests.change(place, [points.set_mark(place, unmarked, mark)])
+            marked.update(unmarked)
+        await self._parts.still_permitted()
+        condition = within(place, ids=known, mark=mark)
         try:
-            await self._requests.delete(place, marked)
+            await self._requests.delete(place, condition)
         except QdrantRejected as error:
             if error.about is not About.NO_INDEX:  # strict mode takes no filter without one
                 raise
             await self._requests.make_mark_index(place)
-            await self._requests.delete(place, marked)
+            await self._requests.delete(place, condition)
+        marked.difference_update(known)
+        if not marked:
+            self._marked.pop(mark, None)
 
     async def describe(self, place: Place) -> Description | None:
         await self._learn_version()
         told = await self._requests.collection(place.collection)
-        return None if told is None else to_description(place, told)
+        if told is None:
+            return None
+        self._sizes.told(place.collection, models.CollectionInfo.model_validate(told))
+        return to_description(place, told)
 
     async def prepare(self, place: Place, like: End | None = None) -> None:
         """Makes the collection, the tenant's shard key, the index on its field, and the indexes that `like` has."""
@@ -309,6 +381,9 @@ class QdrantStore:
         told = await self._requests.collection(place.collection)
         if told is None:
             await self._requests.make_collection(place, like)
+            told = await self._requests.collection(place.collection)  # with what the cluster sets for all
+        if told is not None:
+            self._sizes.told(place.collection, models.CollectionInfo.model_validate(told))
         if place.tenancy.kind is TenancyKind.SHARD_KEY:
             # Before the index: older servers refuse one while there is no shard.
             await self._requests.make_shard_key(place)
@@ -365,21 +440,6 @@ async def _all_ended(calls: Iterable[Awaitable[None]]) -> None:
             raise failure
 
 
-def _cut_off_for_good(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Connections whose close discards what the system has not sent yet, and resets the other end.
-
-    Otherwise the system goes on sending for minutes what a cancelled request had handed to it, and a network that comes
-    back delivers it late: after its lease (rule 4). A client with a transport of the caller's, or one that the
-    environment sends through a proxy, keeps its own; there the proxy decides, which is what `router.linger` is about.
-    """
-    if "transport" in options or getproxies():
-        return {}
-    known = {name: options[name] for name in ("verify", "cert", "http2", "limits") if name in options}
-    reset = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    keep = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return {"transport": httpx.AsyncHTTPTransport(socket_options=[reset, keep], **known)}
-
-
 def _is_new_tenant(place: Place, error: QdrantRejected) -> bool:
     """Whether what is missing is the tenant's own: then the tenant has no records yet."""
     return (place.tenancy.kind, error.about) in {
@@ -395,28 +455,3 @@ def _shares_ids(place: Place) -> bool:
 
 def _id(point: models.Record) -> points.PointId:
     return point.id if isinstance(point.id, int) else str(point.id)
-
-
-async def _apart_from_its_stream(
-    request: httpx.Request, call_next: Callable[[httpx.Request], Awaitable[httpx.Response]]
-) -> httpx.Response:
-    """httpx's response and its stream hold each other, and both bodies, until cyclic garbage is looked for.
-
-    Between two such looks, pages of a copy would be hundreds of megabytes.
-    """
-    response = await call_next(request)
-    response.stream = httpx.ByteStream(response.content)
-    return response
-
-
-async def _last_byte_kept_back(
-    request: httpx.Request, call_next: Callable[[httpx.Request], Awaitable[httpx.Response]]
-) -> httpx.Response:
-    await keep_back(request)
-    return await call_next(request)
-
-
-def _address(options: dict[str, Any]) -> tuple[str, int | None]:
-    parts = urlsplit(options["url"] or f"//{options['host'] or 'localhost'}")
-    port = options["grpc_port"] if options["prefer_grpc"] else parts.port or options["port"]
-    return parts.hostname or "", port

@@ -16,6 +16,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 
 from ..errors import ClusterRejected, ClusterUnavailable, RateLimited, ShardrouteError
 from ..truncation import quoted
+from .qdrant_limits import Setting, never_passes, setting_named, smaller_helps
 
 
 class About(StrEnum):
@@ -26,6 +27,8 @@ class About(StrEnum):
     NO_POINT = "a point does not exist"
     EXISTS = "it exists already"
     NO_INDEX = "a filter is on a key without an index"
+    TOO_LARGE = "the request is larger than a limit of the cluster or the collection allows"
+    NOT_EXACT = "the collection counts and searches approximately only"
     OTHER = ""
 
 
@@ -33,8 +36,9 @@ class QdrantRejected(ClusterRejected):
     """ClusterRejected, and what about."""
 
     def __init__(self, cluster: str, message: str) -> None:
-        super().__init__(cluster, message)
-        self.about = _about(quoted(message).lower())
+        self.setting = setting = setting_named(quoted(message))
+        super().__init__(cluster, message if setting is None else f"{message} [{setting}]")
+        self.about = _about_setting(setting) or _about(quoted(message).lower())
 
 
 # No code tells these apart: a missing collection, point or shard key are 404, 400 or a ValueError,
@@ -47,6 +51,13 @@ _WORDINGS = {  # what is named, and what is said of it anywhere behind
     About.NO_POINT: ("no point with id", ("",)),
     About.NO_COLLECTION: ("collection", _MISSING),
 }
+
+
+def _about_setting(setting: Setting | None) -> About:
+    """OTHER where it is not a limit that a smaller or another request keeps to."""
+    if setting is Setting.SEARCH_ALLOW_EXACT:
+        return About.NOT_EXACT
+    return About.TOO_LARGE if smaller_helps(setting) else About.OTHER
 
 
 def _about(words: str) -> About:
@@ -105,6 +116,10 @@ def translated(cluster: str, error: Exception) -> ShardrouteError:
             return RateLimited(cluster, str(error), retry_after=float(error.retry_after_s))
         case UnexpectedResponse():
             return _of_status(cluster, error.status_code or 0, _reason(error))
+        case QdrantException() if "Retry-After" in str(
+            error
+        ):  # a date, of a proxy: the client takes seconds only
+            return RateLimited(cluster, str(error))
         case ResponseHandlingException(source=ShardrouteError() as refused):
             return refused  # before its last byte was sent
         case ResponseHandlingException():
@@ -131,7 +146,7 @@ def _asked(error: Exception) -> str:
 
 
 def _of_status(cluster: str, status: int, reason: str) -> ShardrouteError:
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS and not never_passes(reason):
         return RateLimited(cluster, reason)
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ClusterUnavailable(cluster, f"{status}: {reason}")
@@ -139,7 +154,7 @@ def _of_status(cluster: str, status: int, reason: str) -> ShardrouteError:
 
 
 def _of_code(cluster: str, code: grpc.StatusCode, details: str) -> ShardrouteError:
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and not smaller_helps(setting_named(details)):
         return RateLimited(cluster, details)
     if code in _RETRYABLE_CODES:
         return ClusterUnavailable(cluster, f"{code.name}: {details}")

@@ -40,6 +40,14 @@ def upsert_body(
         return given.model_dump_json(by_alias=True, exclude_unset=True, exclude_none=True).encode()
 
 
+def point_size(point: Point) -> int:
+    """Bytes of the point within `upsert_body`."""
+    try:
+        return len(orjson.dumps(point, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY))
+    except orjson.JSONEncodeError:
+        return len(to_struct(point).model_dump_json(by_alias=True, exclude_none=True).encode())
+
+
 def read_body(own: models.Filter | None, **fields: Any) -> bytes:
     """The body of a query, scroll or count: the fields that are not None, and `filter` with its numbers exact."""
     given = fields if own is None else {**fields, "filter": exact(own)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 import numpy as np
 from qdrant_client import models
 
+from .. import native_ids
 from ..errors import ClusterRejected, InvalidRecord, TenantBreach
 from ..hashing import point_uuid
 from ..ports import Change
@@ -44,23 +44,13 @@ class Point(TypedDict):
     payload: dict[str, Any]
 
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
-_LARGEST_ID = (1 << 64) - 1
 _INT64 = range(-(1 << 63), 1 << 63)
-
-
-def native_id(record_id: str) -> PointId | None:
-    """The id as Qdrant's own, if it is one in the spelling that Qdrant gives back; else None."""
-    if _NUMBER.fullmatch(record_id) and int(record_id) <= _LARGEST_ID:
-        return int(record_id)
-    return record_id if _UUID.fullmatch(record_id) else None
 
 
 def point_id(place: Place, record_id: str) -> PointId | None:
     """The id of the record's point; None if this place cannot hold such an id."""
     if place.ids is IdScheme.NATIVE:
-        return native_id(record_id)
+        return native_ids.native_id(record_id)
     return point_uuid(place.tenant, record_id)
 
 
@@ -71,11 +61,8 @@ def point_ids(place: Place, ids: Iterable[str]) -> list[PointId]:
 
 def misfit(place: Place, record: Record) -> str | None:
     """Why the place cannot hold the record, or None."""
-    if place.ids is IdScheme.NATIVE and native_id(record.id) is None:
-        return (
-            f"id {record.id!r} is not one of Qdrant's: a number below 2**64, or a UUID in lower case with "
-            'hyphens; ids = "mapped" takes any'
-        )
+    if place.ids is IdScheme.NATIVE and (reason := native_ids.misfit(record.id)) is not None:
+        return reason
     if record.sparse_vector is not None and not place.sparse_name:
         return "it has a sparse vector, and the placement names none (sparse_name)"
     if (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from qdrant_client import AsyncQdrantClient, models
 
@@ -12,9 +12,11 @@ from ..records import Query
 from ..schema import End
 from ..topology import FieldType, Place
 from ..truncation import quoted
+from .batches import Sized, by_bytes, in_pages
 from .qdrant_errors import About, QdrantRejected, request
 from .qdrant_filters import MARK_KEY
-from .qdrant_json import exact, read_body, upsert_body
+from .qdrant_json import exact, point_size, read_body, upsert_body
+from .qdrant_limits import bytes_of
 from .qdrant_points import (
     Point,
     PointId,
@@ -32,6 +34,20 @@ _INDEXES: Mapping[FieldType, models.PayloadFieldSchema] = {
     FieldType.INTEGER: models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, is_principal=None),
 }
 _NUMBER = re.compile(r"\d{1,9}")
+
+
+class Guard(NamedTuple):
+    """`own`: which of the points that exist may be replaced; None for any. `mode`: whether any may."""
+
+    own: models.Filter | None
+    mode: models.UpdateMode | None
+
+
+class Part(NamedTuple):
+    """Points for one upsert, and over REST the request's body."""
+
+    points: Sequence[Point]
+    body: bytes = b""
 
 
 class Requests:
@@ -55,27 +71,43 @@ class Requests:
         self._ordering = ordering
         options = client.init_options
         self.local = options["location"] == ":memory:" or options["path"] is not None
-        self._rest = not self.local and not options["prefer_grpc"]
+        self.rest = not self.local and not options["prefer_grpc"]
         self._reads = cast(
             models.ReadConsistency, consistency
         )  # None as well, whatever the type of their argument
 
-    async def upsert(
-        self, place: Place, batch: Sequence[Point], own: models.Filter | None, insert_only: bool
-    ) -> None:
-        """`own`: which of the points that exist may be replaced; None for any."""
-        mode = models.UpdateMode.INSERT_ONLY if insert_only else None
+    def parts(
+        self, place: Place, batch: Sequence[Point], guard: Guard, most: int, count: int
+    ) -> Iterator[Part]:
+        """The batch in order, for requests of at most so many bytes and points each; one point alone may have more."""
+        if self.local:
+            yield Part(batch)
+            return
+        for page in in_pages(batch, count):
+            body = self._body(place, page, guard) if self.rest else b""
+            size = len(body) if self.rest else sum(map(_size, page))
+            if size <= most or len(page) == 1:
+                yield Part(page, body)
+                continue
+            sized = (Sized(point, point_size(point) + 1 if self.rest else _size(point)) for point in page)
+            for some in by_bytes(sized, most, count):
+                yield Part(some, self._body(place, some, guard) if self.rest else b"")
+
+    def _body(self, place: Place, points: Sequence[Point], guard: Guard) -> bytes:
+        return upsert_body(points, shard_key(place), guard.own, guard.mode)
+
+    async def upsert(self, place: Place, part: Part, guard: Guard) -> None:
         async with request(self._cluster, self._timeout):
-            if self._rest:
-                return await self._upsert_body(place, upsert_body(batch, shard_key(place), own, mode))
+            if self.rest:
+                return await self._upsert_body(place, part.body)
             await self._client.upsert(
                 place.collection,
-                [to_struct(point) for point in batch],
+                [to_struct(point) for point in part.points],
                 wait=True,
                 ordering=self._ordering,
                 shard_key_selector=shard_key(place),
-                update_filter=own,
-                update_mode=mode,
+                update_filter=guard.own,
+                update_mode=guard.mode,
             )
 
     async def _upsert_body(self, place: Place, body: bytes) -> None:
@@ -108,7 +140,7 @@ class Requests:
         payload = wanted_payload(place, query.include_metadata)
         vectors = searched_vector(place, query.include_vector)
         async with request(self._cluster, self._timeout):
-            if self._rest:
+            if self.rest:
                 body = read_body(
                     own,
                     **_search_json(place, query, own),
@@ -150,15 +182,22 @@ class Requests:
             )
 
     async def scroll(
-        self, place: Place, own: models.Filter | None, offset: PointId | None, limit: int, *, vectors: bool
+        self,
+        place: Place,
+        own: models.Filter | None,
+        offset: PointId | None,
+        limit: int,
+        *,
+        payload: bool = True,
+        vectors: bool,
     ) -> tuple[list[models.Record], object]:
         async with request(self._cluster, self._timeout):
-            if self._rest:
+            if self.rest:
                 body = read_body(
                     own,
                     limit=limit,
                     offset=offset,
-                    with_payload=True,
+                    with_payload=payload,
                     with_vector=vectors,
                     shard_key=shard_key(place),
                 )
@@ -173,16 +212,16 @@ class Requests:
                 scroll_filter=own,
                 limit=limit,
                 offset=offset,
-                with_payload=True,
+                with_payload=payload,
                 with_vectors=vectors,
                 consistency=self._consistency,
                 shard_key_selector=shard_key(place),
             )
 
-    async def count(self, place: Place, own: models.Filter | None) -> int:
+    async def count(self, place: Place, own: models.Filter | None, *, exactly: bool = True) -> int:
         async with request(self._cluster, self._timeout):
-            if self._rest:
-                body = read_body(own, exact=True, shard_key=shard_key(place))
+            if self.rest:
+                body = read_body(own, exact=exactly, shard_key=shard_key(place))
                 answer = await self._client.http.points_api.count_points(
                     collection_name=place.collection,
                     consistency=self._reads,
@@ -190,7 +229,7 @@ class Requests:
                 )
                 return answer.result.count if answer.result else 0
             told = await self._client.count(
-                place.collection, own, exact=True, shard_key_selector=shard_key(place)
+                place.collection, own, exact=exactly, shard_key_selector=shard_key(place)
             )
         return told.count
 
@@ -201,7 +240,7 @@ class Requests:
         """
         try:
             async with request(self._cluster, self._timeout):
-                if not self._rest:
+                if not self.rest:
                     told = await self._client.get_collection(name)
                     return told.model_dump(mode="json", exclude_none=True)
                 answer: Any = await self._client.http.client.request(
@@ -215,6 +254,11 @@ class Requests:
             if error.about is not About.NO_COLLECTION:
                 raise
             return None
+
+    async def info(self, name: str) -> models.CollectionInfo | None:
+        """The same as qdrant-client's model."""
+        told = await self.collection(name)
+        return None if told is None else models.CollectionInfo.model_validate(told)
 
     async def make_collection(self, place: Place, like: End | None) -> None:
         await self._make(self._client.create_collection(place.collection, **new_collection(place, like)))
@@ -297,6 +341,13 @@ def _without(key: str, values: Sequence[str | int]) -> models.Filter | None:
         models.FieldCondition(key=key, match=models.MatchAny(any=some)) for some in (words, numbers) if some
     ]
     return models.Filter(must_not=held)
+
+
+def _size(point: Point) -> int:
+    """About how many bytes it has over gRPC."""
+    vectors = point["vector"]
+    numbers = vectors.values() if isinstance(vectors, dict) else [vectors]
+    return bytes_of(point["payload"]) + sum(bytes_of(vector) for vector in numbers) // 6
 
 
 def _search(place: Place, query: Query, own: models.Filter | None) -> dict[str, Any]:

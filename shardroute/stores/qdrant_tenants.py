@@ -78,7 +78,7 @@ async def by_field(
 ) -> AsyncIterator[str]:
     """The tenants that the field names in those of the collections that exist."""
     seen: set[str] = set()
-    async for collection in _existing(requests, collections):
+    for collection in collections:
         async for value, _ in _values(requests, field, collection, names_only=True):
             tenant = _named(field, value)
             if tenant is not None and tenant not in seen:
@@ -90,7 +90,7 @@ async def unnamed_by_field(
     requests: Requests, field: TenantField, collections: Collection[str]
 ) -> AsyncIterator[Unnamed]:
     """What the field holds beside tenants' names, and how many points; what is not there is 'nothing'."""
-    async for collection in _existing(requests, collections):
+    for collection in collections:
         found: Counter[str] = Counter()
         async for value, points in _values(requests, field, collection, names_only=False):
             if _named(field, value) is None:
@@ -119,13 +119,6 @@ def _shown(value: object) -> str:
             return "something else"
 
 
-async def _existing(requests: Requests, collections: Collection[str]) -> AsyncIterator[str]:
-    there = set(await requests.collections())
-    for collection in collections:
-        if collection in there:
-            yield collection
-
-
 async def _values(
     requests: Requests, field: TenantField, collection: str, *, names_only: bool
 ) -> AsyncIterator[tuple[object, int]]:
@@ -150,9 +143,15 @@ async def _values(
 async def _scrolled(
     requests: Requests, field: TenantField, collection: str, without: list[TenantValue]
 ) -> AsyncIterator[object]:
-    offset = None
+    offset, size = None, _PAGE
     while True:
-        page, offset = await requests.scroll_key(collection, field.key, offset, _PAGE, without=without)
+        try:
+            page, offset = await requests.scroll_key(collection, field.key, offset, size, without=without)
+        except QdrantRejected as error:
+            if error.about is not About.TOO_LARGE or size == 1:  # strict mode has pages of its own size
+                raise
+            size //= 2
+            continue
         for point in page:
             for value in field.held(point.payload) or (None,):
                 yield value
@@ -173,11 +172,21 @@ async def _facet(requests: Requests, field: TenantField, collection: str) -> dic
     counts = {hit.value: hit.count for hit in hits if not isinstance(hit.value, bool) and hit.count}
     # Names that read as UUIDs may come back respelled; then fewer points have the name than were counted.
     uuids = [name for name in counts if isinstance(name, str) and _is_uuid(name)]
-    if uuids and await requests.count_values(collection, field.key, uuids) != sum(
+    if uuids and await _counted(requests, collection, field.key, uuids) != sum(
         counts[name] for name in uuids
     ):
         return None
     return counts
+
+
+async def _counted(requests: Requests, collection: str, key: str, values: list[str]) -> int | None:
+    """None where strict mode does not count exactly, or not so many values at once."""
+    try:
+        return await requests.count_values(collection, key, values)
+    except QdrantRejected as error:
+        if error.about not in (About.NOT_EXACT, About.TOO_LARGE):
+            raise
+        return None
 
 
 def _is_uuid(text: str) -> bool:

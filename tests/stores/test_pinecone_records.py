@@ -13,7 +13,8 @@ from shardroute.ports import Change
 from shardroute.records import Match, Metadata, Metric, Record, Vector
 from shardroute.stores import pinecone_document_records as documents
 from shardroute.stores import pinecone_vector_records as vectors
-from shardroute.stores.pinecone_batches import MAX_URL, Sized, by_bytes, by_url, halves, one_for_each
+from shardroute.stores.batches import Sized, by_bytes, halves
+from shardroute.stores.pinecone_batches import MAX_URL, by_url, one_for_each
 from shardroute.stores.pinecone_records import shortest, to_vector, true_distance
 from shardroute.topology import Place, Placement, Tenancy, Topology
 

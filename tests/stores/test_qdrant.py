@@ -63,16 +63,11 @@ async def store() -> AsyncIterator[QdrantStore]:
 # Ids and payloads
 
 
-@pytest.mark.parametrize("name", ["0", "42", str(2**64 - 1), UUID])
-def test_numbers_and_uuids_are_native_ids(name: str) -> None:
-    assert str(qdrant_points.native_id(name)) == name
-
-
 @pytest.mark.parametrize(
     "name",
     ["", "doc", "007", "-1", "1.0", "٣", str(2**64), UUID.upper(), UUID.replace("-", ""), f"urn:uuid:{UUID}"],
 )
-async def test_other_spellings_are_no_native_ids(store: QdrantStore, name: str) -> None:
+async def test_other_spellings_are_misfits_and_no_points(store: QdrantStore, name: str) -> None:
     native = place(ids=IdScheme.NATIVE)
     await store.prepare(native)
     record = Record.trusted(name, unit(1), {})

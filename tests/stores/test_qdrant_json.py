@@ -213,7 +213,7 @@ async def test_grpc_and_local_mode_go_by_the_clients_models() -> None:
         QdrantStore.connect("q", url="http://127.0.0.1:1", prefer_grpc=True),
         QdrantStore.connect("q", location=":memory:"),
     ):
-        assert not there._requests._rest
+        assert not there._requests.rest
         await there.aclose()
 
 
