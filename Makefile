@@ -21,8 +21,8 @@ demo: $(READY)  ## move tenants between two clusters on this machine, under traf
 check: $(READY)  ## the most telling tests, in two minutes: rules, model, journal, writes, moves, chaos
 	@$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1 $(CHECK)
 
-test: $(READY)  ## all tests, on three processes: many of them wait for clocks
-	@$(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1
+test: $(READY)  ## all tests, on four processes: many of them wait for clocks
+	@$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1
 
 soak: $(READY)  ## runs under drawn fault schedules, judged by porcupine: MINUTES=10 JOBS=1 SEEDS=1-200
 	@$(BIN)/python -m tests.soak $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES)) --jobs $(or $(JOBS),1)
