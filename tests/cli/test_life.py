@@ -29,8 +29,9 @@ async def test_a_tenant_moves_there_and_back_and_is_purged(deployment: Deploymen
     ]
     assert status["phases"]["OLD"] == 1
 
+    made = f"carried: collection '{deployment.namespace}_0' is made like '{deployment.namespace}', with its indexes"
     assert (await run("plan", "acme", "--json")).json["results"] == [
-        {"tenant": "acme", "ready": True, "problems": []}
+        {"tenant": "acme", "ready": True, "problems": [], "notes": [made]}
     ]
 
     migrated = await run("migrate", "--all", "--json")
