@@ -24,7 +24,7 @@ from .one import FINE, run
 from .record import Log, operations
 from .schedule import KINDS, Fault, Schedule, Verb, drawn
 from .settings import TENANTS
-from .troubles import MAKERS, suffer
+from .troubles import MAKERS, ROBBERY, suffer
 from .world import World
 
 SECONDS = 6.0
@@ -49,7 +49,7 @@ async def test_nothing_is_complained_of_where_nothing_goes_wrong(tmp_path: Path)
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_a_run_in_which_a_cluster_loses_data_is_told_as_violated_and_kept(tmp_path: Path) -> None:
-    robbery = Schedule(5, 1.0, (Fault(0.5, "robbery", "old", 0.0),), dict.fromkeys(TENANTS, ()), ((),), ())
+    robbery = Schedule(5, 1.0, (Fault(0.5, ROBBERY, "old", 0.0),), dict.fromkeys(TENANTS, ()), ((),), ())
     (tmp_path / "schedule.json").write_text(robbery.as_json())
     command = (sys.executable, "-m", "tests.soak", "--schedule", "schedule.json", "--keep", "kept", "--json")
     pipe, here = asyncio.subprocess.PIPE, str(Path(__file__).parents[2])
@@ -80,7 +80,7 @@ def test_a_schedule_is_replayed_from_its_json() -> None:
 
 def test_every_kind_of_trouble_is_drawn_and_can_be_made() -> None:
     faults = [fault for seed in range(60) for fault in drawn(seed, 30).faults]
-    assert {fault.kind for fault in faults} == set(KINDS) == set(MAKERS) - {"robbery"}
+    assert {fault.kind for fault in faults} == set(KINDS) == set(MAKERS) - {ROBBERY}
 
 
 def test_processes_stop_in_the_middle_of_sending_only_where_asked_for() -> None:

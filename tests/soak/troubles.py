@@ -16,6 +16,9 @@ from .redis_server import NOWHERE, faketime
 from .schedule import CLUSTERS, Fault
 from .world import World
 
+ROBBERY = "robbery"
+"""A cluster loses data, as nothing does: so that the judges have something to find."""
+
 
 class LeftOut(Exception):
     """What is needed for it is not there. The text says what."""
@@ -234,5 +237,5 @@ MAKERS: Mapping[str, Callable[[World, Fault], AbstractAsyncContextManager[None]]
     "unblock": _commands(_unblock, ()),
     "fail over": _failed_over,
     "clock": _clock,
-    "robbery": _robbed,
+    ROBBERY: _robbed,
 }
