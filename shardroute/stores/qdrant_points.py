@@ -214,8 +214,8 @@ def to_match(place: Place, point: models.ScoredPoint, *, metadata: bool, vector:
 def _record_id(place: Place, held: object, payload: dict[str, Any]) -> str:
     """The record's id; the keys that are ours leave the payload. Raises TenantBreach on another tenant's point."""
     if (field := tenant_field(place.tenancy)) is not None:
-        owners = field.held(payload)  # none: the payload was not asked for
-        if owners and not any(field.names(owner, place.tenant) for owner in owners):
+        # Where the field is not told, the payload was not asked for.
+        if field.told(payload) and not any(field.names(one, place.tenant) for one in field.held(payload)):
             raise TenantBreach(
                 place.cluster,
                 f"point {held} of collection {place.collection!r} came for tenant {place.tenant!r}, and is another's",

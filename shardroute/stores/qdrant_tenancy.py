@@ -43,6 +43,15 @@ class TenantField:
             found = found.get(part) if isinstance(found, Mapping) else None
         return found if isinstance(found, list) else () if found is None else (found,)
 
+    def told(self, payload: Mapping[str, Any]) -> bool:
+        """Whether the payload has the field, whatever it holds."""
+        inside: Any = payload
+        for part in self.path:
+            if not isinstance(inside, Mapping) or part not in inside:
+                return False
+            inside = inside[part]
+        return True
+
     def names(self, value: object, tenant: str) -> bool:
         """Whether a value of the field is the tenant's. True is not 1."""
         return type(value) is not bool and value == self.value(tenant)

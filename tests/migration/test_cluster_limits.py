@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import pytest
 
 from shardroute import Record
 from shardroute.embedded import EmbeddedRedis
-from shardroute.errors import PreflightFailed
+from shardroute.errors import PreflightFailed, RateLimited
 from shardroute.migration import Options
 from shardroute.phases import Phase
 from tests.facades.moves import Move
@@ -49,7 +50,12 @@ def records(count: int, size: int = 0) -> list[Record]:
 
 
 async def held(found: Clusters) -> set[str]:
-    return {record.id async for record in found.move.router.tenant("acme").scan()}
+    """As an application reads it: told to come again, where the move has used up what may be read."""
+    while True:
+        try:
+            return {record.id async for record in found.move.router.tenant("acme").scan()}
+        except RateLimited as error:
+            await asyncio.sleep(error.retry_after or 0.1)
 
 
 async def test_a_tenant_moves_and_is_purged_where_few_points_and_few_tokens_are_allowed(

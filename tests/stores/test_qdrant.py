@@ -246,7 +246,7 @@ async def test_a_collection_without_the_places_vector_has_no_dimension(store: Qd
     for name, expected in {"": (4, Metric.COSINE, False), "dense": (None, None, False)}.items():
         described = await store.describe(place(vector_name=name))
         assert described is not None
-        assert dataclasses.astuple(described) == expected
+        assert (described.dimension, described.metric, described.sparse) == expected
 
 
 async def test_shard_keys_take_a_server(store: QdrantStore) -> None:
