@@ -50,17 +50,21 @@ def records(count: int, size: int = 0) -> list[Record]:
 
 
 async def held(found: Clusters) -> set[str]:
-    """As an application reads it: told to come again, where the move has used up what may be read."""
+    """As an application reads it that goes on where it was refused: the move has used up what may be read."""
+    acme, ids, cursor = found.move.router.tenant("acme"), set[str](), None
     while True:
         try:
-            return {record.id async for record in found.move.router.tenant("acme").scan()}
+            page = await acme.page(cursor=cursor)
         except RateLimited as error:
             await asyncio.sleep(error.retry_after or 0.1)
+            continue
+        ids |= {record.id for record in page.records}
+        if (cursor := page.cursor) is None:
+            return ids
 
 
-@pytest.mark.xfail(
-    run=False, reason="takes minutes since a purge looks at the other side first: not understood yet"
-)
+# Its reading began anew at each refusal, for ever. That is mended; that it ends now was not seen within 80 s.
+@pytest.mark.xfail(run=False, reason="not seen to end since three branches were merged")
 async def test_a_tenant_moves_and_is_purged_where_few_points_and_few_tokens_are_allowed(
     redis_server: EmbeddedRedis, namespace: str
 ) -> None:
