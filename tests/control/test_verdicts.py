@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from shardroute import rules
 from shardroute.control import Begun, ControlPlane, Window
 from shardroute.errors import MoveRefused
 from shardroute.phases import EFFECTS, LINE, NEIGHBOURS, Phase
-from shardroute.rules import EVERY_TENANT, Acknowledgement, Journal, Session
+from shardroute.rules import EVERY_TENANT, Acknowledgement, Journal, Refusal, Session
 
 from .board import LONG, SHARD, TENANT, Board
 
@@ -133,11 +134,11 @@ class Scene:
     phase: Phase
     to: Phase
     synced: bool
-    tokens: int
-    orphans: int
-    debt: int
-    sessions: Sequence[Session]
-    overdue: bool
+    tokens: int = 0
+    orphans: int = 0
+    debt: int = 0
+    sessions: Sequence[Session] = ()
+    overdue: bool = False
 
     def refusal(self) -> rules.Refusal | None:
         journal = Journal(self.tokens + self.orphans, self.debt)
@@ -205,6 +206,33 @@ async def _move(board: Board, scene: Scene) -> str | None:
 async def test_a_move_is_refused_for_the_reason_that_the_rules_give_or_made(
     plane: ControlPlane, scene: Scene
 ) -> None:
+    await _moves_as_the_rules_say(plane, scene)
+
+
+BEHIND = Session("behind", Acknowledgement(VERSION - 1), LONG)
+CROSSING = Scene(Phase.HOLD_OLD, Phase.HOLD_NEW, synced=True)
+ONE_OBSTACLE = {
+    None: CROSSING,
+    Refusal.NOT_NEIGHBOUR: replace(CROSSING, to=Phase.NEW),
+    Refusal.BARRIER: replace(CROSSING, sessions=[BEHIND]),
+    Refusal.NOT_SYNCED: replace(CROSSING, synced=False),
+    Refusal.HOLD_OVER: replace(CROSSING, overdue=True),
+    Refusal.TOKENS: replace(CROSSING, tokens=1),
+    Refusal.DEBT: replace(CROSSING, debt=1),
+}
+
+
+@pytest.mark.parametrize("reason", [None, *Refusal], ids=str)
+async def test_one_obstacle_alone_is_enough_for_a_refusal(
+    plane: ControlPlane, reason: Refusal | None
+) -> None:
+    """Drawn scenes may miss it: there one obstacle hides another."""
+    scene = ONE_OBSTACLE[reason]
+    assert scene.refusal() is reason
+    await _moves_as_the_rules_say(plane, scene)
+
+
+async def _moves_as_the_rules_say(plane: ControlPlane, scene: Scene) -> None:
     board = await _emptied(plane)
     await board.take_lock()
     await _set(board, scene)
@@ -320,7 +348,7 @@ async def test_anyone_ends_a_hold_that_is_overdue_and_acknowledged_and_nothing_e
     plane: ControlPlane, phase: Phase, overdue: bool, described: list[Session]
 ) -> None:
     board = await _emptied(plane)
-    scene = Scene(phase, phase, True, 0, 0, 0, described, overdue and EFFECTS[phase].held)
+    scene = Scene(phase, phase, synced=True, sessions=described, overdue=overdue and EFFECTS[phase].held)
     await _set(board, scene)
     before = await board.standing()
     version = await plane.maps.expire_hold(TENANT, SHARD)

@@ -33,6 +33,7 @@ COPIED = 1500  # records of the tenant that moves
 PAGE = "/admin/shardroute_django/tenant/"
 RESULTS = "document.querySelector('.results')"
 SESSIONS = "document.querySelector('.sr-sessions')"
+TILE = "(phase => document.querySelector(`[data-count=${phase}]`).textContent)"
 VERSION = rf"/map version (\d+)/.exec({SESSIONS}.textContent)[1]"
 LONG = f"{'x' * 60}-{'y' * 67}"  # as long as names may be
 AGREED = Agreement(10, 1.0, 1.0, 1.0, None, 0.0, 0)
@@ -155,6 +156,7 @@ def test_a_tenant_is_moved_by_a_click_and_its_progress_watched(
     )
     assert browser.value(f"{row('initech')}.dataset.phase") == "DUAL_OLD"
     assert browser.value(f"[...{row('initech')}.querySelectorAll('[data-verb]')].every(verb => verb.hidden)")
+    until(browser, f"{TILE}('DUAL_OLD') === '2'")
     assert counts(browser) == {"OLD": 1, "DUAL_OLD": 2, "DUAL_NEW": 1, "NEW": 1}
     version = int(browser.value(VERSION))
     browser.picture(pictures / "django-admin-moving.png")
@@ -162,6 +164,9 @@ def test_a_tenant_is_moved_by_a_click_and_its_progress_watched(
     until(browser, f"{row('initech')}.dataset.phase === 'DUAL_NEW'")
     until(browser, f"{row('initech')}.textContent.includes('migrate done')")
     assert browser.value(f"{row('initech')}.querySelector('.sr-copy').hidden")
+    until(
+        browser, f"{TILE}('DUAL_NEW') === '2'"
+    )  # of the process's own map, which may be a moment behind the rows
     assert counts(browser) == {"OLD": 1, "DUAL_OLD": 1, "DUAL_NEW": 2, "NEW": 1}
     assert int(browser.value(VERSION)) > version
     browser.picture(pictures / "django-admin-moved.png")
