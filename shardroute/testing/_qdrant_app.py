@@ -26,10 +26,15 @@ LARGEST_BODY = 32 * 1024 * 1024
 
 
 def qdrant_app(
-    store: QdrantStore, faults: Faults, *, keys: ApiKeys | None = None, seed: int = 0
+    store: QdrantStore,
+    faults: Faults,
+    *,
+    keys: ApiKeys | None = None,
+    largest: int = LARGEST_BODY,
+    seed: int = 0,
 ) -> FaultMiddleware:
-    """The application that serves `store` with `faults` to who has one of the `keys`."""
-    routes = [(_route(store, operation, keys or ApiKeys()), operation) for operation in OPERATIONS]
+    """The application that serves `store` with `faults` to who has one of the `keys`. `largest`: bytes of a body."""
+    routes = [(_route(store, operation, keys or ApiKeys(), largest), operation) for operation in OPERATIONS]
     app = Starlette(routes=[*(route for route, _ in routes), *_fault_routes(faults)])
 
     def names(scope: Scope) -> tuple[str, ...]:
@@ -43,7 +48,7 @@ def qdrant_app(
     return FaultMiddleware(app, faults, names=names, error_body=_error_body, seed=seed)
 
 
-def _route(store: QdrantStore, operation: Operation, keys: ApiKeys) -> Route:
+def _route(store: QdrantStore, operation: Operation, keys: ApiKeys, largest: int) -> Route:
     changes = operation.method != "GET" and operation.kind != "read"
 
     async def endpoint(request: Request) -> Response:
@@ -51,7 +56,7 @@ def _route(store: QdrantStore, operation: Operation, keys: ApiKeys) -> Route:
         if operation.name != "info" and (refused := keys.refuse_unknown(request)):
             return PlainTextResponse(refused, 401)
         try:
-            body = await _body(request)
+            body = await _body(request, largest)
             if changes:
                 keys.check_write(request)
             result = operation.handle(Call(store, request.path_params, request.query_params, body))
@@ -64,7 +69,7 @@ def _route(store: QdrantStore, operation: Operation, keys: ApiKeys) -> Route:
     return Route(operation.path, endpoint, methods=[operation.method], name=operation.name)
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, largest: int) -> bytes:
     """The whole body.
 
     One that is too large is read to its end, and refused then: a real server answers at once and closes the
@@ -75,13 +80,13 @@ async def _body(request: Request) -> bytes:
     received = 0
     async for part in request.stream():
         received += len(part)
-        if max(announced, received) <= LARGEST_BODY:
+        if max(announced, received) <= largest:
             body += part
-    if announced > LARGEST_BODY:
-        message = f"JSON payload ({announced} bytes) is larger than allowed (limit: {LARGEST_BODY} bytes)."
+    if announced > largest:
+        message = f"JSON payload ({announced} bytes) is larger than allowed (limit: {largest} bytes)."
         raise Refusal(400, message)
-    if received > LARGEST_BODY:
-        raise Refusal(400, f"JSON payload has exceeded limit ({LARGEST_BODY} bytes).")
+    if received > largest:
+        raise Refusal(400, f"JSON payload has exceeded limit ({largest} bytes).")
     return bytes(body)
 
 

@@ -55,7 +55,7 @@ import httpx
 from qdrant_client import models
 
 from shardroute.testing._qdrant_access import ApiKeys
-from shardroute.testing._qdrant_app import qdrant_app
+from shardroute.testing._qdrant_app import LARGEST_BODY, qdrant_app
 from shardroute.testing._qdrant_store import QdrantStore
 from shardroute.testing.faults import Faults
 from shardroute.testing.serving import LISTENING, ChildServer, LoopServer, until_told_to_stop
@@ -74,6 +74,7 @@ class QdrantServer:
         collections: made at the start unless they exist, from `VectorParams` or whole `CreateCollection`s.
         api_key: what requests have to show; without this and the next one, everybody may do everything.
         read_only_api_key: with this one, nothing may be changed.
+        max_request_bytes: that a request may have; 32 MiB as in a real server, if it is not configured.
         seed: of the dice that draw jitter and errors.
     """
 
@@ -86,6 +87,7 @@ class QdrantServer:
         host: str = "127.0.0.1",
         api_key: str | None = None,
         read_only_api_key: str | None = None,
+        max_request_bytes: int = LARGEST_BODY,
         seed: int = 0,
     ) -> None:
         self._faults = Faults()
@@ -93,6 +95,7 @@ class QdrantServer:
         self._path = path
         self._collections = dict(collections or {})
         self._keys = ApiKeys(api_key, read_only_api_key)
+        self._largest = max_request_bytes
         self._seed = seed
 
     @property
@@ -108,7 +111,9 @@ class QdrantServer:
     async def __aenter__(self) -> Self:
         host, port = self._address
         self._store = QdrantStore(self._path)
-        self._app = qdrant_app(self._store, self._faults, keys=self._keys, seed=self._seed)
+        self._app = qdrant_app(
+            self._store, self._faults, keys=self._keys, largest=self._largest, seed=self._seed
+        )
         self._server = LoopServer(self._app, host=host, port=port)
         try:
             for name, spec in self._collections.items():

@@ -15,7 +15,8 @@ from shardroute.migration import Options
 from shardroute.phases import Phase
 from tests.support.patience import PATIENCE
 
-KEY = "PINECONE_API_KEY"
+KEY, SECRET = "PINECONE_API_KEY", "not a real one"
+"""The variable that has the key of clusters which want one, and the key."""
 
 WAYS: Mapping[Phase, Sequence[str]] = {
     Phase.OLD: (),
@@ -70,7 +71,7 @@ def _config(
         },
         "migration": {"from": "v1", "to": "v2", "lock": 15, "barrier": PATIENCE},
     }
-    return Config.from_dict(raw, {KEY: "not a real one"})
+    return Config.from_dict(raw, {KEY: SECRET})
 
 
 def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:

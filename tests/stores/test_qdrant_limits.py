@@ -30,6 +30,7 @@ from shardroute.stores.qdrant_json import point_size
 from shardroute.stores.qdrant_limits import (
     LIMITS,
     MAX_ANSWER,
+    MAX_BODY,
     PageSize,
     Setting,
     after_refusal,
@@ -37,8 +38,9 @@ from shardroute.stores.qdrant_limits import (
     limits_of,
 )
 from shardroute.stores.qdrant_points import Point
+from shardroute.testing.qdrant import QdrantServer
 from shardroute.topology import IdScheme, Placement, Tenancy
-from tests.support.strict_qdrant import Strict, strict_server
+from tests.support.qdrant_traffic import Traffic, limit, shorten_minutes
 
 from .conftest import unit
 from .test_qdrant import place
@@ -47,12 +49,23 @@ MB = 1_000_000
 
 
 @asynccontextmanager
-async def behind(strict: Strict, **options: Any) -> AsyncIterator[QdrantStore]:
-    async with strict_server(strict) as url:
-        store = QdrantStore.connect("q", url=url, **options)
+async def behind(
+    strict: dict[str, Any] | None = None,
+    *,
+    known: bool = True,
+    max_request: int = MAX_BODY,
+    **options: Any,
+) -> AsyncIterator[tuple[QdrantStore, Traffic]]:
+    """A store of a collection that is limited after it was prepared. `known`: the store has looked since."""
+    async with QdrantServer(max_request_bytes=max_request) as server:
+        store = QdrantStore.connect("q", url=server.url, **options)
         try:
             await store.prepare(place())
-            yield store
+            if strict is not None:
+                await limit(server.url, place().collection, strict)
+            if known:
+                await store.describe(place())
+            yield store, Traffic.of(store)
         finally:
             await store.aclose()
 
@@ -74,47 +87,47 @@ async def everything(store: QdrantStore) -> set[str]:
 
 
 async def test_an_upsert_of_more_than_a_request_holds_goes_in_several() -> None:
-    async with behind(strict := Strict()) as store:
+    async with behind() as (store, traffic):
         await store.upsert(place(), records(120, 400_000))
         assert await store.count(place()) == 120
-        assert not strict.refused
-        assert max(strict.sizes) <= LIMITS.upsert_bytes
+        assert not traffic.refused
+        assert max(traffic.sizes) <= LIMITS.upsert_bytes
 
 
-@pytest.mark.parametrize("limit", [3 * MB, 1 * MB])
-async def test_a_cluster_that_takes_less_is_found_out_by_what_it_refuses(limit: int) -> None:
-    async with behind(strict := Strict(max_request=limit)) as store:
+@pytest.mark.parametrize("most", [3 * MB, 1 * MB])
+async def test_a_cluster_that_takes_less_is_found_out_by_what_it_refuses(most: int) -> None:
+    async with behind(max_request=most) as (store, traffic):
         await store.upsert(place(), records(30, 200_000))
         assert await store.count(place()) == 30
-        assert len(strict.refused) == 1
+        assert len(traffic.refused) == 1
         await store.upsert(place(), records(30, 200_000))
-        assert len(strict.refused) == 1
+        assert len(traffic.refused) == 1
 
 
 async def test_what_a_proxy_refuses_without_a_number_is_halved_until_it_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with behind(strict := Strict()) as store:
+    async with behind() as (store, traffic):
         inner = store._requests.upsert
 
         async def upsert(where: Any, part: Any, guard: Any) -> None:
             if len(part.body) > MB:
-                strict.refused.append("413")
+                traffic.refused.append("413")
                 raise QdrantRejected("q", "413: Request Entity Too Large <html>")
             await inner(where, part, guard)
 
         monkeypatch.setattr(store._requests, "upsert", upsert)
         await store.upsert(place(), records(30, 200_000))
         assert await store.count(place()) == 30
-        assert strict.refused
-        seen = len(strict.refused)
+        assert traffic.refused
+        seen = len(traffic.refused)
         await store.upsert(place(), records(30, 200_000))
-        assert len(strict.refused) == seen
+        assert len(traffic.refused) == seen
 
 
 async def test_a_record_that_no_request_holds_is_refused_before_anything_is_sent() -> None:
-    async with behind(strict := Strict(), max_request_bytes=2 * MB) as store:
-        sent = len(strict.sizes)
+    async with behind(max_request_bytes=2 * MB) as (store, traffic):
+        sent = len(traffic.sizes)
         large = Record("large", unit(1), {"text": "x" * (2 * MB)})
         reason = store.misfit(place(), large)
         assert reason is not None
@@ -122,7 +135,7 @@ async def test_a_record_that_no_request_holds_is_refused_before_anything_is_sent
         assert "1,995,904" in reason
         with pytest.raises(InvalidRecord, match="'large': it has 2,000,1"):
             await store.upsert(place(), [*records(3), large])
-        assert len(strict.sizes) == sent
+        assert len(traffic.sizes) == sent
         assert store.misfit(place(), Record("fits", unit(1), {"text": "x" * (MB + MB // 2)})) is None
 
 
@@ -133,7 +146,7 @@ def test_the_vector_of_a_record_that_was_read_without_counts_as_well() -> None:
 
 
 async def test_a_record_that_the_cluster_alone_finds_too_large_is_refused_by_name_from_then_on() -> None:
-    async with behind(Strict(max_request=MB)) as store:
+    async with behind(max_request=MB) as (store, _):
         large = Record("large", unit(1), {"text": "x" * (MB + MB // 2)})
         assert store.misfit(place(), large) is None
         with pytest.raises(ClusterRejected, match=r"max_request_size_mb"):
@@ -142,23 +155,23 @@ async def test_a_record_that_the_cluster_alone_finds_too_large_is_refused_by_nam
 
 
 async def test_answers_of_large_points_come_in_several_pages_and_requests() -> None:
-    async with behind(strict := Strict()) as store:
+    async with behind() as (store, traffic):
         await store.upsert(place(), records(100, 400_000))
-        strict.asked.clear()
+        traffic.asked.clear()
         assert len(await everything(store)) == 100
-        assert max(asked for _, asked in strict.asked[1:]) * 400_000 <= 1.1 * MAX_ANSWER
-        strict.asked.clear()
+        assert max(asked for _, asked in traffic.asked[1:]) * 400_000 <= 1.1 * MAX_ANSWER
+        traffic.asked.clear()
         assert len(await store.fetch(place(), [f"doc-{n}" for n in range(100)])) == 100
-        assert [what for what, _ in strict.asked] == ["retrieve"] * 3
+        assert [what for what, _ in traffic.asked] == ["retrieve"] * 3
 
 
 async def test_a_page_that_does_not_arrive_is_asked_for_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with behind(strict := Strict()) as store:
+    async with behind() as (store, traffic):
         await store.upsert(place(), records(64))
         inner = store._requests.scroll
 
         async def scroll(*arguments: Any, **options: Any) -> Any:
-            strict.asked.append(("asked", arguments[3]))
+            traffic.asked.append(("asked", arguments[3]))
             if arguments[3] > 10:
                 raise ClusterUnavailable("q", "no answer within 10 s")
             return await inner(*arguments, **options)
@@ -183,12 +196,13 @@ LIMITED = {
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("setting", [*LIMITED, "search_allow_exact"])
-async def test_every_request_keeps_to_what_the_collection_allows(setting: str, known: bool) -> None:
+async def test_every_request_keeps_to_what_the_collection_allows(
+    setting: str, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`known`: else the setting is one of later, and the store learns of it from what is refused."""
-    strict = Strict({setting: LIMITED.get(setting, False)}, minute=1.0, says_settings=known)
+    shorten_minutes(monkeypatch, 1.0)
     ids = [f"doc-{n}" for n in range(200)]
-    async with behind(strict) as store:
-        strict.says_settings = True
+    async with behind({setting: LIMITED.get(setting, False)}, known=known) as (store, traffic):
         await in_time(lambda: store.upsert(place(), records(200)))
         assert await in_time(lambda: store.count(place())) == 200
         assert await in_time(lambda: store.estimate(place())) == 200
@@ -199,7 +213,7 @@ async def test_every_request_keeps_to_what_the_collection_allows(setting: str, k
         await in_time(lambda: store.remove(place(), ids[100:], "mark"))
         assert await in_time(lambda: store.count(place())) == 0
     if known and setting != "search_allow_exact":
-        assert [words for words in strict.refused if "Retry after" not in words] == []
+        assert [words for words in traffic.refused if "Retry after" not in words] == []
 
 
 async def in_time(call: Callable[[], Any]) -> Any:
@@ -212,26 +226,26 @@ async def in_time(call: Callable[[], Any]) -> Any:
 
 
 async def test_limits_are_known_once_the_collection_was_described_and_for_it_alone() -> None:
-    async with behind(Strict({"upsert_max_batchsize": 20, "read_rate_limit": 400})) as store:
-        await store.describe(place())
+    async with behind({"upsert_max_batchsize": 20, "read_rate_limit": 400}) as (store, _):
         known = limits_at(store, place())
         assert (known.upsert_records, known.best_upsert_records, known.fetch_ids) == (20, 20, 100)
         assert limits_at(store, place(collection="other")) == LIMITS
 
 
 async def test_a_refusal_names_the_setting_that_it_is_for() -> None:
-    async with behind(Strict({"max_query_limit": 5})) as store:
+    async with behind({"max_query_limit": 5}) as (store, _):
         with pytest.raises(ClusterRejected, match=r"strict_mode_config\.max_query_limit"):
             await store.query(place(), Query(unit(1), 10))
 
 
-async def test_a_write_that_costs_more_than_the_bucket_is_not_sent_again_as_a_part_may_be_carried_out() -> (
-    None
-):
-    async with behind(strict := Strict({"write_rate_limit": 40}, says_settings=False, minute=1.0)) as store:
+async def test_a_write_that_costs_more_than_the_bucket_is_not_sent_again_as_a_part_may_be_carried_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shorten_minutes(monkeypatch, 1.0)
+    async with behind({"write_rate_limit": 40}, known=False) as (store, traffic):
         with pytest.raises(RateLimited, match="write_rate_limit"):
             await store.upsert(place(), records(80))
-        assert len(strict.refused) == 1
+        assert len(traffic.refused) == 1
         await in_time(lambda: store.upsert(place(), records(80)))
 
 
@@ -242,8 +256,7 @@ async def test_between_the_requests_of_one_write_a_permit_is_asked(monkeypatch: 
     async def ask() -> None:
         asked.append(1)
 
-    async with behind(Strict({"upsert_max_batchsize": 20})) as store:
-        await store.describe(place())
+    async with behind({"upsert_max_batchsize": 20}) as (store, _):
         for late in (True, False):
             monkeypatch.setattr(store._parts, "asks_late", late)
             asked.clear()
@@ -252,17 +265,19 @@ async def test_between_the_requests_of_one_write_a_permit_is_asked(monkeypatch: 
             assert len(asked) == (3 if late else 5)
 
 
-async def test_where_tenants_share_native_ids_the_second_look_is_in_parts_too() -> None:
-    async with behind(Strict({"read_rate_limit": 40}, minute=1.0)) as store:
+async def test_where_tenants_share_native_ids_the_second_look_is_in_parts_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shorten_minutes(monkeypatch, 1.0)
+    async with behind({"read_rate_limit": 40}) as (store, _):
         native = place(ids=IdScheme.NATIVE)
-        await store.describe(native)
         batch = [Record(str(n), unit(n)) for n in range(60)]
         await in_time(lambda: store.upsert(native, batch))
         assert await in_time(lambda: store.count(native)) == 60
 
 
 async def test_tenants_are_found_where_pages_are_small_and_nothing_is_counted_exactly() -> None:
-    async with behind(Strict({"max_query_limit": 7, "search_allow_exact": False})) as store:
+    async with behind({"max_query_limit": 7, "search_allow_exact": False}) as (store, _):
         for tenant in ("acme", "globex", "0b0a7b3e-5d1c-4c5a-9d0e-2f3a4b5c6d7e"):
             await store.upsert(place(tenant), records(20))
         placement = Placement("q", "docs", Tenancy.parse("payload:tenant"))
