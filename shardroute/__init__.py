@@ -27,6 +27,7 @@ from .phases import Phase
 from .records import Match, Metric, Record, SparseVector
 from .router import Router
 from .tenant import Tenant
+from .topology import percent_encoded
 
 __version__ = "0.1.0"
 
@@ -59,4 +60,5 @@ __all__ = [
     "TenantHeld",
     "Unavailable",
     "UnknownTenant",
+    "percent_encoded",
 ]

@@ -23,7 +23,7 @@ from .errors import ConfigError
 from .gates import Gates
 from .records import Metric
 from .shardmap import Migration
-from .topology import IdScheme, Placement, Tenancy, TenancyKind, Topology, check_encoders
+from .topology import IdScheme, Placement, Tenancy, TenancyKind, TenantOf, Topology, check_encoders
 
 _Section = TypeVar("_Section")
 _ENVIRONMENT = "SHARDROUTE_"
@@ -299,13 +299,15 @@ _SECTIONS: Mapping[str, type[Any]] = {
 def _agreed(topology: Topology) -> dict[str, Any]:
     """Which encoder makes the vectors, and not how patiently a process of its own asks it.
 
-    A map that was made before there was a `default_namespace` agrees with a configuration that has none. Before dots
-    led into a field, a field with one was a key of that name: a map of then does not agree.
+    A map that was made before there was a `default_namespace` or a `tenant_of` agrees with a configuration that has
+    none. Before dots led into a field, a field with one was a key of that name: a map of then does not agree.
     """
     agreed = {key: value for key, value in asdict(topology).items() if not key.startswith("encoder_")}
     placement = topology.placement
     if not placement.default_namespace:
         del agreed["placement"]["default_namespace"]
+    if placement.tenant_of is TenantOf.VALUE:
+        del agreed["placement"]["tenant_of"]
     if len(placement.tenancy.path) > 1:
         agreed["placement"]["tenancy"]["path"] = placement.tenancy.path
     return agreed
@@ -405,6 +407,8 @@ def _placement(raw: object, path: str, clusters: Mapping[str, ClusterConfig]) ->
         )
     if "ids" in values:
         values["ids"] = _choice(IdScheme, values["ids"], f"{path}.ids")
+    if "tenant_of" in values:
+        values["tenant_of"] = _choice(TenantOf, values["tenant_of"], f"{path}.tenant_of")
     if "collection" not in values and tenancy is not TenancyKind.COLLECTION:
         values["collection"] = "shardroute"
     return Placement(**values)

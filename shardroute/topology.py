@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from urllib.parse import quote, unquote
 
 from .errors import ConfigError, InvalidTenant
 from .hashing import shard_of
@@ -17,7 +18,9 @@ from .records import Metric
 DEFAULT_NAMESPACE = "__default__"
 """Pinecone's name for the namespace of requests that name none."""
 
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+~:-]{0,127}")
+_TENANT = re.compile(r"[A-Za-z0-9%][A-Za-z0-9._@+~:%-]{0,127}")
+_AS_THEY_ARE = "._@+~:-"  # within a name; percent-encoded, a value may have anything else
+_FIRST = re.compile(r"[A-Za-z0-9]")
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _AMBIGUOUS = re.compile(r"\{shard\}[\d{]|[\d}]\{shard\}")
@@ -30,15 +33,51 @@ def check_tenant(tenant: object) -> str:
     """The tenant's name, if it is safe in Redis keys, collection names and spans. Raises InvalidTenant."""
     if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
         raise InvalidTenant(
-            f"tenant {tenant!r} is not a valid name: 1 to 128 of the characters A-Z a-z 0-9 . _ @ + ~ : - , "
-            "the first a letter or digit"
+            f"tenant {tenant!r} is not a valid name: 1 to 128 of the characters A-Z a-z 0-9 . _ @ + ~ : - % , "
+            "the first a letter, a digit or %; for other characters, see tenant_of in docs/configuration.md"
         )
     return tenant
 
 
-def is_tenant(name: str) -> bool:
-    """Whether `check_tenant` takes it."""
-    return _TENANT.fullmatch(name) is not None
+class TenantOf(StrEnum):
+    """Which tenant is meant by what a cluster has: by a value of a field, or by a namespace.
+
+    Each value is one tenant's at most, and a tenant has one value.
+    """
+
+    VALUE = "value"  # the tenant that is called so
+    PERCENT = "percent"  # the tenant whose name is the value, percent-encoded: `auth0%7C5f7` is `auth0|5f7`
+
+    def tenant(self, value: str) -> str | None:
+        """The tenant's name, or None of a value that is no tenant's."""
+        try:
+            name = percent_encoded(value) if self is TenantOf.PERCENT else value
+        except UnicodeEncodeError:  # half of a surrogate pair is no text
+            return None
+        return name if _TENANT.fullmatch(name) else None
+
+    def value_of(self, tenant: str) -> str:
+        """What a cluster has for the tenant. Raises InvalidTenant of a name that is not the value's own spelling."""
+        if self is TenantOf.VALUE:
+            return tenant
+        value = unquote(tenant)
+        if percent_encoded(value) != tenant:
+            raise InvalidTenant(
+                f"tenant {tenant!r} is percent-encoded in another way than {percent_encoded(value)!r} (tenant_of)"
+            )
+        return value
+
+
+def percent_encoded(value: str) -> str:
+    """The name of the tenant whose value it is, with `tenant_of = "percent"`: `Acme Inc.` gives `Acme%20Inc.`.
+
+    RFC 3986, of UTF-8. What names may have stays, but for `%`, and at the start anything but a letter or a digit.
+    Raises UnicodeEncodeError.
+    """
+    first, rest = value[:1], value[1:]
+    if not _FIRST.fullmatch(first):
+        first = "".join(f"%{byte:02X}" for byte in first.encode())
+    return first + quote(rest, safe=_AS_THEY_ARE, errors="strict")
 
 
 class TenancyKind(StrEnum):
@@ -118,6 +157,7 @@ class IdScheme(StrEnum):
 class Placement:
     """How the shards of a topology lie on a cluster; ``{shard}`` and ``{tenant}`` are filled in.
 
+    `tenant_of`: whose a value of the tenant field is, or what stands for `{tenant}` in a name.
     `namespace`: what a tenant's namespace is called, with tenancy `namespace`. `default_namespace`: the tenant whose
     namespace is the default one instead; empty where that is nobody's.
     """
@@ -130,6 +170,7 @@ class Placement:
     sparse_name: str = ""
     namespace: str = "{tenant}"
     default_namespace: str = ""
+    tenant_of: TenantOf = TenantOf.VALUE
 
     def namespace_of(self, tenant: str) -> str:
         """What the tenant's namespace is called. Raises InvalidTenant where it would be another tenant's."""
@@ -145,12 +186,15 @@ class Placement:
 
     def named(self, tenant: str) -> str:
         """The namespace that the pattern gives to the tenant."""
-        return self.namespace.replace("{tenant}", tenant)
+        return self.namespace.replace("{tenant}", self.tenant_of.value_of(tenant))
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one tenant's records are. What a store needs to know about a request, and all it gets."""
+    """Where one tenant's records are. What a store needs to know about a request, and all it gets.
+
+    `tenant`: as the cluster has it, in a field or a name (`Placement.tenant_of`).
+    """
 
     cluster: str
     collection: str
@@ -261,9 +305,10 @@ class Topology:
     def place(self, tenant: str) -> Place:
         """Where this topology keeps the tenant. Raises InvalidTenant if no collection or field can be named so."""
         placement = self.placement
-        placement.tenancy.check(tenant)
+        value = placement.tenant_of.value_of(tenant)
+        placement.tenancy.check(value)
         collection = placement.collection.replace("{shard}", str(self.shard(tenant))).replace(
-            "{tenant}", tenant
+            "{tenant}", value
         )
         if not _COLLECTION.fullmatch(collection):
             raise InvalidTenant(
@@ -272,7 +317,7 @@ class Topology:
         return Place(
             cluster=placement.cluster,
             collection=collection,
-            tenant=tenant,
+            tenant=value,
             tenancy=placement.tenancy,
             ids=placement.ids,
             vector_name=placement.vector_name,

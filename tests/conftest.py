@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shardroute.embedded import EmbeddedRedis
 
@@ -22,6 +23,10 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+# A busy machine is no failure, however long an example takes.
+settings.register_profile("shardroute", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shardroute")
 
 # A test imports every module of the package, perhaps before another loads this one as a plugin.
 pytest.register_assert_rewrite("shardroute.testing.fixtures")

@@ -171,8 +171,10 @@ class MemoryStore:
 
     async def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         seen = set()
-        for (collection, tenant), table in list(self._tables.items()):
-            if table.held and tenant not in seen and _belongs(placement, collections, collection, tenant):
+        for (collection, value), table in list(self._tables.items()):
+            tenant = placement.tenant_of.tenant(value)
+            fits = table.held and _belongs(placement, collections, collection, value)
+            if fits and tenant is not None and tenant not in seen:
                 seen.add(tenant)
                 yield tenant
 
@@ -220,8 +222,8 @@ def _merged(held: Metadata, change: Metadata) -> dict[str, Any]:
     return {key: value for key, value in {**held, **change}.items() if key not in change or value is not None}
 
 
-def _belongs(placement: Placement, collections: Collection[str], collection: str, tenant: str) -> bool:
+def _belongs(placement: Placement, collections: Collection[str], collection: str, value: str) -> bool:
     if collections or placement.tenancy.kind is not TenancyKind.COLLECTION:
         return collection in collections
-    pattern = re.escape(placement.collection.replace("{tenant}", tenant)).replace(r"\{shard\}", r"\d+")
+    pattern = re.escape(placement.collection.replace("{tenant}", value)).replace(r"\{shard\}", r"\d+")
     return re.fullmatch(pattern, collection) is not None

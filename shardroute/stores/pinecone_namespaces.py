@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
 from pinecone.models.namespaces.models import ListNamespacesResponse
 
-from ..errors import InvalidTenant
-from ..topology import DEFAULT_NAMESPACE, Placement, check_tenant
+from ..topology import DEFAULT_NAMESPACE, Placement
 from .pinecone_connection import Connection
 from .pinecone_errors import About, PineconeRejected
 
@@ -16,7 +15,7 @@ HoldsAny = Callable[[str, str], Awaitable[bool]]
 
 
 def tenant_in(pattern: str, namespace: str) -> str:
-    """The tenant of a namespace that a placement's pattern names; "" if it does not name it.
+    """What a namespace has in the tenant's place of a placement's pattern; "" if it does not fit.
 
     The pattern has the tenant once (`Topology` sees to that), so what stands around it is cut off.
     """
@@ -41,9 +40,9 @@ async def tenants(
             seen.add(defaulted)
             yield defaulted
         async for namespace, count in _namespaces(connection, collection, pattern.partition("{")[0]):
-            tenant = tenant_in(pattern, namespace)
+            tenant = placement.tenant_of.tenant(tenant_in(pattern, namespace))
             # A namespace that is called as the tenant of the default one would be: that tenant's it is not.
-            if tenant in seen or tenant == defaulted or not _possible(tenant):
+            if tenant is None or tenant in seen or tenant == defaulted:
                 continue
             # The count lags; nothing may be overlooked for that.
             if count or await holds_any(collection, namespace):
@@ -59,14 +58,6 @@ async def _default_holds_any(collection: str, holds_any: HoldsAny) -> bool:
         if error.about is not About.NOT_FOUND:
             raise
         return False
-
-
-def _possible(tenant: str) -> bool:
-    try:
-        check_tenant(tenant)
-    except InvalidTenant:
-        return False
-    return True
 
 
 async def _namespaces(connection: Connection, collection: str, prefix: str) -> AsyncIterator[tuple[str, int]]:

@@ -398,14 +398,14 @@ class QdrantStore:
     def tenants(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[str]:
         field = tenant_field(placement.tenancy)
         if field is None:
-            return by_collection(self._requests, placement.collection, collections)
-        return by_field(self._requests, field, collections)
+            return by_collection(self._requests, placement, collections)
+        return by_field(self._requests, field, placement.tenant_of, collections)
 
     def unnamed(self, placement: Placement, collections: Collection[str]) -> AsyncIterator[Unnamed]:
         field = tenant_field(placement.tenancy)
         if field is None:
-            return unnamed_collections(self._requests, placement.collection, collections)
-        return unnamed_by_field(self._requests, field, collections)
+            return unnamed_collections(self._requests, placement, collections)
+        return unnamed_by_field(self._requests, field, placement.tenant_of, collections)
 
     async def ping(self) -> None:
         self._version = await self._requests.version()

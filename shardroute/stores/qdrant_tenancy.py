@@ -30,8 +30,8 @@ class TenantField:
     def value(self, tenant: str) -> TenantValue:
         return int(tenant) if self.type is FieldType.INTEGER else tenant
 
-    def tenant(self, value: object) -> str | None:
-        """Whose a value makes a point; None of what names no tenant."""
+    def text(self, value: object) -> str | None:
+        """A value that may name a tenant, as text; None of any other."""
         if self.type is FieldType.INTEGER:
             return str(value) if type(value) is int else None
         return value if isinstance(value, str) else None

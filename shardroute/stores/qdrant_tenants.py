@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection
 from uuid import UUID
 
 from ..ports import Unnamed
-from ..topology import is_tenant
+from ..topology import Placement, TenantOf
 from ..truncation import quoted
 from .qdrant_errors import About, QdrantRejected
 from .qdrant_requests import Requests
@@ -37,20 +37,23 @@ def naming(pattern: str) -> re.Pattern[str]:
     )
 
 
-async def by_collection(requests: Requests, pattern: str, collections: Collection[str]) -> AsyncIterator[str]:
+async def by_collection(
+    requests: Requests, placement: Placement, collections: Collection[str]
+) -> AsyncIterator[str]:
     """The tenants named in collections that fit the pattern, are among those given (if any) and hold anything."""
-    async for name, tenant in _fitting(requests, pattern, collections):
-        if is_tenant(tenant) and await _holds_anything(requests, name):
+    async for name, value in _fitting(requests, placement.collection, collections):
+        tenant = placement.tenant_of.tenant(value)
+        if tenant is not None and await _holds_anything(requests, name):
             yield tenant
 
 
 async def unnamed_collections(
-    requests: Requests, pattern: str, collections: Collection[str]
+    requests: Requests, placement: Placement, collections: Collection[str]
 ) -> AsyncIterator[Unnamed]:
-    """Collections that fit the pattern, with something that is no tenant's name in the tenant's place."""
-    async for name, tenant in _fitting(requests, pattern, collections):
-        if not is_tenant(tenant) and (held := await requests.count_all(name)):
-            yield Unnamed(name, repr(tenant), held)
+    """Collections that fit the pattern, with something that is no tenant's in the tenant's place."""
+    async for name, value in _fitting(requests, placement.collection, collections):
+        if placement.tenant_of.tenant(value) is None and (held := await requests.count_all(name)):
+            yield Unnamed(name, repr(value), held)
 
 
 async def _fitting(
@@ -74,34 +77,34 @@ async def _holds_anything(requests: Requests, collection: str) -> bool:
 
 
 async def by_field(
-    requests: Requests, field: TenantField, collections: Collection[str]
+    requests: Requests, field: TenantField, tenant_of: TenantOf, collections: Collection[str]
 ) -> AsyncIterator[str]:
     """The tenants that the field names in those of the collections that exist."""
     seen: set[str] = set()
     for collection in collections:
         async for value, _ in _values(requests, field, collection, names_only=True):
-            tenant = _named(field, value)
+            tenant = _named(field, tenant_of, value)
             if tenant is not None and tenant not in seen:
                 seen.add(tenant)
                 yield tenant
 
 
 async def unnamed_by_field(
-    requests: Requests, field: TenantField, collections: Collection[str]
+    requests: Requests, field: TenantField, tenant_of: TenantOf, collections: Collection[str]
 ) -> AsyncIterator[Unnamed]:
-    """What the field holds beside tenants' names, and how many points; what is not there is 'nothing'."""
+    """What the field holds that is no tenant's, and how many points; what is not there is 'nothing'."""
     for collection in collections:
         found: Counter[str] = Counter()
         async for value, points in _values(requests, field, collection, names_only=False):
-            if _named(field, value) is None:
+            if _named(field, tenant_of, value) is None:
                 found[_shown(value)] += points
         for value, points in sorted(found.items()):
             yield Unnamed(collection, value, points)
 
 
-def _named(field: TenantField, value: object) -> str | None:
-    tenant = field.tenant(value)
-    return tenant if tenant is not None and is_tenant(tenant) else None
+def _named(field: TenantField, tenant_of: TenantOf, value: object) -> str | None:
+    text = field.text(value)
+    return None if text is None else tenant_of.tenant(text)
 
 
 def _shown(value: object) -> str:
@@ -131,7 +134,7 @@ async def _values(
         for held, points in faceted.items():
             yield held, points
         # An index holds values of its kind only: what else there is, and points without any, are read one by one.
-        enough = names_only and any(field.tenant(held) is not None for held in faceted)
+        enough = names_only and any(field.text(held) is not None for held in faceted)
         if not enough and (not faceted or await requests.count_others(collection, field.key, list(faceted))):
             async for value in _scrolled(requests, field, collection, list(faceted)):
                 yield value, 1

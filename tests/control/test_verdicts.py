@@ -21,7 +21,6 @@ from .board import LONG, SHARD, TENANT, Board
 
 examples = settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from shardroute.errors import ConfigError, InvalidTenant
 from shardroute.hashing import shard_of
 from shardroute.records import Metric
-from shardroute.topology import IdScheme, Placement, Tenancy, TenancyKind, Topology, check_tenant
+from shardroute.topology import (
+    IdScheme,
+    Placement,
+    Tenancy,
+    TenancyKind,
+    TenantOf,
+    Topology,
+    check_tenant,
+    percent_encoded,
+)
 
 SHARED = Topology("old", shards=4, placement=Placement("blue", "docs-{shard}"), dimension=8)
 APART = Topology(
@@ -23,7 +32,9 @@ APART = Topology(
 )
 
 
-@pytest.mark.parametrize("tenant", ["a", "7", "acme", "Acme-Corp_1.eu", "a@b+c~d:e", "x" * 128])
+@pytest.mark.parametrize(
+    "tenant", ["a", "7", "acme", "Acme-Corp_1.eu", "a@b+c~d:e", "auth0%7C5f7", "%2B1", "x" * 128]
+)
 def test_a_tenant_name_may_have_letters_digits_and_some_punctuation(tenant: str) -> None:
     assert check_tenant(tenant) == tenant
 
@@ -33,7 +44,7 @@ def test_a_tenant_name_may_have_letters_digits_and_some_punctuation(tenant: str)
     [
         "", "x" * 129, "-acme", ".acme", ":acme", "acme corp", " acme", "acme ", "acme\n", "\nacme", "acme\0",
         "acme\t", "ac/me", "ac*me", "{acme}", "{tenant}", "ac{me", "acme}", "acmé", "ａcme", "акме", "acme\u200b",
-        "１", "a\u0301", "a'b", 'a"b', "a\\b", "a,b", "a=b", "a%b", "a#b", "a$b", None, 7, b"acme", ["acme"],
+        "１", "a\u0301", "a'b", 'a"b', "a\\b", "a,b", "a=b", "a#b", "a$b", None, 7, b"acme", ["acme"],
     ],
     ids=repr,
 )  # fmt: skip
@@ -51,6 +62,54 @@ def test_an_accepted_tenant_name_is_plain_ascii_without_braces(tenant: str) -> N
     assert tenant.isascii()
     assert tenant.isprintable()
     assert not set(tenant) & set("{}*/ ")
+
+
+@pytest.mark.parametrize(
+    ("value", "tenant"),
+    [
+        ("acme", "acme"),
+        ("auth0|5f7", "auth0%7C5f7"),
+        ("Acme Inc.", "Acme%20Inc."),
+        ("müller", "m%C3%BCller"),
+        ("100%", "100%25"),
+        ("+49", "%2B49"),
+        ("über", "%C3%BCber"),
+    ],
+)
+def test_a_percent_encoded_name_stands_for_any_value(value: str, tenant: str) -> None:
+    assert percent_encoded(value) == tenant
+    assert check_tenant(tenant) == tenant
+    assert (TenantOf.PERCENT.tenant(value), TenantOf.PERCENT.value_of(tenant)) == (tenant, value)
+    assert TenantOf.VALUE.value_of(tenant) == tenant
+
+
+@given(st.text(max_size=140))
+def test_a_value_is_one_tenants_or_nobodys_and_the_tenant_has_no_other(value: str) -> None:
+    for tenant_of in TenantOf:
+        if (tenant := tenant_of.tenant(value)) is not None:
+            assert check_tenant(tenant) == tenant
+            assert tenant_of.value_of(tenant) == value
+
+
+@pytest.mark.parametrize("value", ["", "ü" * 60, "x" * 129, "\ud800"], ids=ascii)
+def test_what_is_too_long_empty_or_no_text_is_no_tenants(value: str) -> None:
+    assert TenantOf.PERCENT.tenant(value) is None
+
+
+@given(st.from_regex(r"[A-Za-z0-9%][A-Za-z0-9._@+~:%-]{0,20}", fullmatch=True))
+def test_a_value_has_one_spelling_as_a_tenant(tenant: str) -> None:
+    """Else two tenants would have the same records."""
+    try:
+        value = TenantOf.PERCENT.value_of(tenant)
+    except InvalidTenant:
+        return
+    assert percent_encoded(value) == tenant
+
+
+@pytest.mark.parametrize("tenant", ["a%41", "a%7c", "%61", "100%", "a%ff"])
+def test_another_spelling_of_a_value_is_refused(tenant: str) -> None:
+    with pytest.raises(InvalidTenant, match="in another way than"):
+        replace(SHARED, placement=replace(SHARED.placement, tenant_of=TenantOf.PERCENT)).place(tenant)
 
 
 @pytest.mark.parametrize(

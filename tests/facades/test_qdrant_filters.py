@@ -64,7 +64,7 @@ def _joined(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[models.Filter]:
 FILTERS = _joined(st.recursive(CONDITIONS, _joined, max_leaves=5))
 
 
-@settings(max_examples=300, deadline=None)  # a busy machine is no failure
+@settings(max_examples=300)
 @given(FILTERS, PAYLOADS)
 def test_a_filter_matches_what_qdrants_own_code_says_that_it_matches(
     raw: models.Filter, payload: dict[str, Any]
@@ -73,7 +73,6 @@ def test_a_filter_matches_what_qdrants_own_code_says_that_it_matches(
     assert matches(TRANSLATOR.filter("count", raw), kept) is check_filter(raw, payload, 1, {})
 
 
-@settings(deadline=None)  # as above
 @given(FILTERS, st.dictionaries(st.sampled_from(["a", "b", "a.b"]), st.one_of(st.none(), SCALARS)))
 def test_a_filter_that_is_recorded_as_a_dict_means_the_same(
     raw: models.Filter, metadata: dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 
-from shardroute import Config, Record, Router
+from shardroute import Config, Record, Router, percent_encoded
 from shardroute.admin import Admin
 from shardroute.embedded import EmbeddedRedis
 from shardroute.errors import MigrationError, PreflightFailed
@@ -87,7 +87,7 @@ async def pair(
                 "migration": {"from": "v1", "to": "v2", "barrier": PATIENCE},
             }
         )
-        old, new = AsyncQdrantClient(url=one.url), AsyncQdrantClient(url=two.url)
+        old, new = (AsyncQdrantClient(url=server.url, check_compatibility=False) for server in (one, two))
         async with Admin.open(config) as admin:
             await admin.init()
         async with Admin.open(config) as admin, Router(config) as router:
@@ -342,3 +342,28 @@ async def test_what_names_no_tenant_is_listed_by_doctor_and_counted_by_finish_an
         with pytest.raises(MigrationError, match=r"`--leave-unnamed`:(.|\n)*'Acme Inc.'"):
             await both.admin.finish()
         assert await both.admin.finish(leave_unnamed=True) == {0: 1}
+
+
+NAMES = ["auth0|5f7", "Acme Inc.", "müller", "+49 30", "100%", "plain"]
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_percent_encoded_tenants_move_whatever_their_field_holds(
+    redis_server: EmbeddedRedis, namespace: str, *, indexed: bool
+) -> None:
+    async with pair(redis_server, namespace, fill=False, tenant_of="percent", vector_name="") as both:
+        await fill(both, [{"tenant": name} for name in NAMES])
+        if indexed:
+            await both.admin.prepare()
+        assert sorted(await both.admin.tenants()) == sorted(map(percent_encoded, NAMES))
+        before = await both.points(both.old)
+        for name in map(percent_encoded, NAMES):
+            tenant = both.router.tenant(name)
+            await tenant.update((await tenant.scan().__anext__()).id, metadata={"seen": True})
+            await both.admin.move("migrate", name)
+            await both.admin.move("complete", name)
+            await both.admin.purge(name)
+        moved = {point: (payload | {"seen": True}, vector) for point, (payload, vector) in before.items()}
+        assert await both.points(both.new) == moved
+        assert await both.points(both.old) == {}
+        assert await both.admin.finish() == {0: len(NAMES)}

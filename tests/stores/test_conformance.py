@@ -505,7 +505,6 @@ METADATAS = st.lists(st.dictionaries(KEYS, VALUES, max_size=4), min_size=1, max_
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(metadatas=METADATAS, conditions=st.lists(FILTERS, min_size=3, max_size=3))

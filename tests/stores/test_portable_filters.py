@@ -154,7 +154,6 @@ def asked_of_records(draw: st.DrawFn) -> tuple[list[Metadata], list[Raw]]:
 @settings(
     max_examples=30,
     phases=[Phase.generate],  # the report names the shortest filters; shrinking would ask a store for minutes
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -88,7 +88,7 @@ PROBES: list[Call] = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(histories)
 async def test_any_history_reads_as_in_local_mode(history: tuple[list[m.PointStruct], list[Call]]) -> None:
     store = QdrantStore()
