@@ -11,8 +11,10 @@ from ._pinecone_base import FACADE
 from ._pinecone_reads import Reads
 from ._pinecone_writes import Writes
 from .coverage import Coverage
+from .unawaited import answers_when_awaited
 
 
+@answers_when_awaited
 class RoutedIndex(Reads, Writes):
     """An object with the methods of `pinecone.AsyncIndex`, over a router that stays its owner's to close.
 
@@ -22,7 +24,7 @@ class RoutedIndex(Reads, Writes):
     `ignored` names arguments that are let go of; all others that are not covered raise NotCovered.
 
     Raises what `Tenant` raises; each error is an instance of the SDK's nearest class too. docs/facades.md says what
-    is covered and what differs.
+    is covered and what differs. A call that is not awaited does nothing: to use its answer raises NotAwaited.
 
     Raises ConfigError for a `default_tenant` whose records are in another namespace of the old cluster.
     """

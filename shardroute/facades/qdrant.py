@@ -10,8 +10,10 @@ from ._qdrant_base import FACADE
 from ._qdrant_reads import Reads
 from ._qdrant_writes import Writes
 from .coverage import Coverage
+from .unawaited import answers_when_awaited
 
 
+@answers_when_awaited
 class RoutedClient(Reads, Writes):
     """An object with the methods of `qdrant_client.AsyncQdrantClient`, for one tenant's points.
 
@@ -22,7 +24,7 @@ class RoutedClient(Reads, Writes):
     not covered raise NotCovered.
 
     Raises what `Tenant` raises; each error is an instance of the client's nearest class too. docs/facades.md says what
-    is covered and what differs.
+    is covered and what differs. A call that is not awaited does nothing: to use its answer raises NotAwaited.
     """
 
     def __getattr__(self, name: str) -> NoReturn:
