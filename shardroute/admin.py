@@ -21,7 +21,7 @@ from .comparisons import Comparison, Example, RecordedQuery, StatsWindow
 from .config import Config
 from .control import ControlPlane, Memory, SessionState
 from .encoding import encoding_of
-from .errors import ConfigError, InvalidInput, MigrationError, ShardrouteError, VerbRefused
+from .errors import MigrationError, ShardrouteError, VerbRefused
 from .gates import breaches
 from .migration import (
     Finisher,
@@ -36,12 +36,13 @@ from .migration import (
 )
 from .phases import EFFECTS, Phase, Side, check_verb
 from .ports import Store
+from .preparation import new_like_old, prepared, starting, starts
 from .records import check_id
 from .replay import check_fits, read_lines, replay
 from .routing import Sides
 from .shardmap import ShardMap, Standing
 from .statistics import added
-from .topology import Place, TenancyKind, Topology, check_tenant
+from .topology import Place, Topology, check_tenant
 
 _PATIENCE = 30.0  # seconds that an admin verb waits for a Redis that is away
 _BATCH = 1000
@@ -245,29 +246,23 @@ class Admin:
         await self.map()
         return False
 
-    async def prepare(self, tenants: Sequence[str] = ()) -> dict[tuple[str, str], bool]:
+    async def prepare(
+        self, tenants: Sequence[str] = (), *, like_old: bool = False
+    ) -> dict[tuple[str, str], bool]:
         """Makes what tenants need where they are and that is not there yet: collections, their index, shard keys.
 
-        Without tenants: the collections that tenants share and start in. Returns cluster and collection of each, and
-        whether it was made. Raises InvalidInput where each tenant has something of its own; ConfigError for one of
-        another dimension or metric; ClusterRejected for what is not ours to make, an index of Pinecone.
+        Without tenants: the collections that tenants share and start in. `like_old`: those of the new topology instead,
+        made like those of the old one, as `migrate` would. Returns cluster and collection of each, and whether it was
+        made. Raises InvalidInput where each tenant has something of its own, or the old collections are not alike;
+        ConfigError for one of another dimension or metric, and for what cannot be made alike; ClusterRejected for what
+        is not ours to make, an index of Pinecone.
         """
-        shard_map, route = await self.map(), self.config.route
-        if tenants:
-            routes = [self._sides(name).route(route.standing(shard_map, name)) for name in tenants]
-            places = [target.place for one in routes for target in one.targets]
+        if like_old:
+            wanted = await new_like_old(self.config.route, self._stores, tenants)
         else:
-            places = [place for topology in self._starts(shard_map) for place in _shared(topology)]
-        made: dict[tuple[str, str], bool] = {}
-        for place in places:
-            store = self._stores[place.cluster]
-            described = await store.describe(place)
-            if described is not None and (wrong := mismatches(place, described)):
-                raise ConfigError("; ".join(wrong))
-            await store.prepare(place)
-            where = place.cluster, place.collection
-            made[where] = made.get(where, False) or described is None
-        return made
+            places = starts(self.config.route, self._stores, await self.map(), tenants)
+            wanted = [(place, None) for place in places]
+        return await prepared(self._stores, wanted)
 
     async def move(self, verb: str, tenant: str, options: Options | None = None) -> Outcome:
         """`migrate`, `rollback`, `abort` or `complete`. Raises MigrationError and Unavailable; may be run again."""
@@ -379,19 +374,11 @@ class Admin:
             except ShardrouteError as error:
                 found.append(str(error))
                 away.add(name)
-        for place in [place for topology in self._starts(shard_map) for place in topology.shared_places()]:
+        starting_in = starting(self.config.route, shard_map)
+        for place in [place for topology in starting_in for place in topology.shared_places()]:
             if place.cluster not in away:
                 found += await self._collection_problems(place)
         return found
-
-    def _starts(self, shard_map: ShardMap) -> list[Topology]:
-        """Where tenants are that have no record in the map: both, while `finish` is under way."""
-        route = self.config.route
-        phases = {shard_map.default(shard).phase for shard in range(route.old.shards)}
-        sides = {EFFECTS[phase].primary for phase in phases}
-        return [
-            topology for side, topology in zip(Side, (route.old, route.new), strict=True) if side in sides
-        ]
 
     async def _collection_problems(self, place: Place) -> list[str]:
         try:
@@ -429,16 +416,6 @@ class Admin:
     async def _setting(self, name: str) -> str | None:
         answer: Any = await self._plane.setting(name)
         return str(answer) if answer is not None else None
-
-
-def _shared(topology: Topology) -> list[Place]:
-    kind = topology.placement.tenancy.kind
-    if kind in (TenancyKind.COLLECTION, TenancyKind.SHARD_KEY):
-        what = kind.replace("_", " ")
-        raise InvalidInput(
-            f"topologies.{topology.name}: each tenant has a {what} of its own; name the tenants"
-        )
-    return topology.shared_places()
 
 
 def _diagnose_sessions(found: Diagnosis) -> None:

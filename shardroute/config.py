@@ -308,6 +308,7 @@ def _agreed(topology: Topology) -> dict[str, Any]:
         del agreed["placement"]["default_namespace"]
     if placement.tenant_of is TenantOf.VALUE:
         del agreed["placement"]["tenant_of"]
+    del agreed["placement"]["create_options"]  # of what is made once, by whoever makes it
     if len(placement.tenancy.path) > 1:
         agreed["placement"]["tenancy"]["path"] = placement.tenancy.path
     return agreed
@@ -393,8 +394,16 @@ def _placement(raw: object, path: str, clusters: Mapping[str, ClusterConfig]) ->
     )
     if raw.get("cluster") not in clusters:
         raise ConfigError(f"{path}.cluster is {raw.get('cluster')!r}; configured are {', '.join(clusters)}")
-    values: dict[str, Any] = {key: _typed(value, str, f"{path}.{key}") for key, value in raw.items()}
+    options = raw.get("create_options", {})
+    values: dict[str, Any] = {
+        key: _typed(value, str, f"{path}.{key}") for key, value in raw.items() if key != "create_options"
+    }
     kind = clusters[values["cluster"]].kind
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"{path}.create_options must be a table")
+    if options and kind in _IN_NAMESPACES:
+        raise ConfigError(f"{path}.create_options: an index of kind {kind!r} is not made by shardroute")
+    values["create_options"] = options
     if "tenancy" in values:
         values["tenancy"] = Tenancy.parse(values["tenancy"])
     elif kind in _IN_NAMESPACES:

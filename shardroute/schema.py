@@ -169,6 +169,14 @@ class End:
         return None if self.found is None else self.found.schema
 
 
+def alike(one: End, other: End) -> bool:
+    """Whether two collections of a cluster are made in the same way."""
+    ours, theirs = one.schema, other.schema
+    if ours is None or theirs is None:
+        return ours is theirs
+    return (ours.vectors, ours.indexes, ours.settings) == (theirs.vectors, theirs.indexes, theirs.settings)
+
+
 def compare(old: End, new: End) -> list[Finding]:
     """What a move from `old` to `new` does with all that the old collection has, and what else differs."""
     ours, theirs = old.schema, new.schema
@@ -197,6 +205,8 @@ def _made_like(old: End, ours: Schema, new: End) -> Iterator[Finding]:
         Verdict.CARRIED,
         f"collection {new.place.collection!r} is made like {old.place.collection!r}, with its indexes",
     )
+    for option, value in sorted(new.place.create_options.items()):
+        yield Finding(Verdict.HARMLESS, f"but for {option}, which create_options has as {value}")
     for name, found in sorted(ours.vectors.items()):
         yield from _precision(f"{found.kind} {name!r}", found, found)
     for name in sorted(ours.settings):

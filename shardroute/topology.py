@@ -7,8 +7,10 @@ another. A `Place` is the answer for one tenant: which cluster, which collection
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 from urllib.parse import quote, unquote
 
 from .errors import ConfigError, InvalidTenant
@@ -158,6 +160,7 @@ class Placement:
     """How the shards of a topology lie on a cluster; ``{shard}`` and ``{tenant}`` are filled in.
 
     `tenant_of`: whose a value of the tenant field is, or what stands for `{tenant}` in a name.
+    `create_options`: of collections that are made, instead of what the other side has (Qdrant).
     `namespace`: what a tenant's namespace is called, with tenancy `namespace`. `default_namespace`: the tenant whose
     namespace is the default one instead; empty where that is nobody's.
     """
@@ -171,6 +174,7 @@ class Placement:
     namespace: str = "{tenant}"
     default_namespace: str = ""
     tenant_of: TenantOf = TenantOf.VALUE
+    create_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def namespace_of(self, tenant: str) -> str:
         """What the tenant's namespace is called. Raises InvalidTenant where it would be another tenant's."""
@@ -206,6 +210,7 @@ class Place:
     dimension: int
     metric: Metric
     namespace: str = ""
+    create_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +330,7 @@ class Topology:
             dimension=self.dimension,
             metric=self.metric,
             namespace=placement.namespace_of(tenant),
+            create_options=placement.create_options,
         )
 
 

@@ -71,9 +71,15 @@ def init(*, common: Common = COMMON) -> int:
 
 
 @app.command
-def prepare(*tenants: Tenants, common: Common = COMMON) -> int:
+def prepare(
+    *tenants: Tenants,
+    like: Annotated[
+        Literal["old"] | None, Parameter(help="Make the new topology's, like the old one's.")
+    ] = None,
+    common: Common = COMMON,
+) -> int:
     """Make the collections that are not there yet: those that tenants start in, or what these tenants need."""
-    return perform(common, looking.prepare(tenants))
+    return perform(common, looking.prepare(tenants, like_old=like == "old"))
 
 
 @app.command

@@ -53,11 +53,11 @@ async def init(run: Run, admin: Admin) -> None:
     run.screen.line(f"made the map of namespace {namespace!r}" if created else there)
 
 
-def prepare(tenants: Sequence[str]) -> Command:
+def prepare(tenants: Sequence[str], *, like_old: bool) -> Command:
     """Names every collection, and says whether it was made."""
 
     async def command(run: Run, admin: Admin) -> None:
-        found = await admin.prepare([check_tenant(tenant) for tenant in tenants])
+        found = await admin.prepare([check_tenant(tenant) for tenant in tenants], like_old=like_old)
         for (cluster, collection), made in sorted(found.items()):
             run.document["results"].append({"cluster": cluster, "collection": collection, "made": made})
             run.screen.line(

@@ -36,7 +36,7 @@ from .qdrant_json import point_size
 from .qdrant_limits import LIMITS, MAX_BODY, NUMBER, bytes_of
 from .qdrant_parts import Parts
 from .qdrant_requests import Guard, Requests
-from .qdrant_schema import missing_indexes, to_description
+from .qdrant_schema import check_create_options, missing_indexes, to_description
 from .qdrant_sizes import Sizes
 from .qdrant_tenancy import belongs, shared, tenant_field
 from .qdrant_tenants import by_collection, by_field, unnamed_by_field, unnamed_collections
@@ -366,6 +366,7 @@ class QdrantStore:
             self._marked.pop(mark, None)
 
     async def describe(self, place: Place) -> Description | None:
+        check_create_options(place)  # before anything moves there
         await self._learn_version()
         told = await self._requests.collection(place.collection)
         if told is None:

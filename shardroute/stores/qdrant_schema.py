@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from qdrant_client import models
 
+from ..errors import ConfigError
 from ..records import Metric
 from ..schema import Description, End, Kind, Schema, VectorField
 from ..topology import Place, TenancyKind
@@ -158,10 +159,31 @@ def _index(info: Mapping[str, Any]) -> str:
 # -- another collection like it ----------------------------------------------------------------------------------
 
 
+def check_create_options(place: Place) -> None:
+    """Raises ConfigError for what is no option of a new collection, or follows from the rest of the placement."""
+    for name in place.create_options:
+        if name in _NOT_OPTIONS:
+            raise ConfigError(f"create_options.{name}: {_NOT_OPTIONS[name]}")
+    try:
+        models.CreateCollection.model_validate(_body(place, None))
+    except ValidationError as error:
+        [first, *_] = error.errors()
+        path = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"create_options.{path} is not what Qdrant takes: {first['msg']}") from error
+
+
+_NOT_OPTIONS = {
+    "vectors": "vectors are those of the old collection, and of vector_name, dimension and metric",
+    "sparse_vectors": "sparse vectors are those of the old collection, and of sparse_name",
+    "sharding_method": "it follows from the tenancy",
+}
+
+
 def new_collection(place: Place, like: End | None = None) -> dict[str, Any]:
     """Arguments of `create_collection` for a place; `like`: the tenant's other side, where that is Qdrant's too.
 
-    Raises pydantic's ValidationError where the other side has what qdrant-client does not know.
+    Each of the place's `create_options` is instead of what the other side has. Raises pydantic's ValidationError where
+    the other side has what qdrant-client does not know.
     """
     made = models.CreateCollection.model_validate(_body(place, like))
     given = {name: getattr(made, name) for name in type(made).model_fields}
@@ -185,7 +207,7 @@ def _body(place: Place, like: End | None) -> dict[str, Any]:
         body.setdefault("hnsw_config", {"payload_m": 16, "m": 0})
     if place.tenancy.kind is TenancyKind.SHARD_KEY:
         body["sharding_method"] = "custom"
-    return body
+    return body | dict(place.create_options)
 
 
 def _dense(place: Place, like: End | None) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from qdrant_client import AsyncQdrantClient, models
 from shardroute import Config, Record, Router, percent_encoded
 from shardroute.admin import Admin
 from shardroute.embedded import EmbeddedRedis
-from shardroute.errors import MigrationError, PreflightFailed
+from shardroute.errors import ConfigError, InvalidInput, MigrationError, PreflightFailed
 from shardroute.phases import Phase
 from shardroute.records import Metric, difference
 from shardroute.testing.qdrant import QdrantServer
@@ -64,7 +64,7 @@ class Pair:
 
 @asynccontextmanager
 async def pair(
-    redis: EmbeddedRedis, namespace: str, *, fill: bool = True, **placement: Any
+    redis: EmbeddedRedis, namespace: str, *, fill: bool = True, shards: int = 1, **placement: Any
 ) -> AsyncIterator[Pair]:
     placed = {
         "collection": "docs",
@@ -81,7 +81,7 @@ async def pair(
                 "router": {"deadline": PATIENCE},
                 "clusters": {name: {"kind": "qdrant", "url": url} for name, url in urls.items()},
                 "topologies": {
-                    version: {"dimension": 2, "placement": {"cluster": name, **placed}}
+                    version: {"dimension": 2, "shards": shards, "placement": {"cluster": name, **placed}}
                     for version, name in (("v1", "a"), ("v2", "b"))
                 },
                 "migration": {"from": "v1", "to": "v2", "barrier": PATIENCE},
@@ -367,3 +367,73 @@ async def test_percent_encoded_tenants_move_whatever_their_field_holds(
         assert await both.points(both.new) == moved
         assert await both.points(both.old) == {}
         assert await both.admin.finish() == {0: len(NAMES)}
+
+
+CREATE_OPTIONS: Mapping[str, Any] = {
+    "on_disk_payload": False,
+    "quantization_config": {"scalar": {"type": "int8", "always_ram": True}},
+    "strict_mode_config": {"enabled": True, "max_query_limit": 500},
+}
+
+
+async def test_new_collections_are_prepared_like_the_old_ones_but_for_what_the_file_says(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with pair(redis_server, namespace, create_options=CREATE_OPTIONS) as both:
+        await both.old.create_payload_index("docs", "n", models.PayloadSchemaType.INTEGER)
+        await both.old.update_collection("docs", hnsw_config=models.HnswConfigDiff(m=32))
+        notes = "; ".join((await both.admin.plan("acme")).notes)
+        assert "but for on_disk_payload, which create_options has as False" in notes
+        assert await both.admin.prepare(like_old=True) == {("b", "docs"): True}
+        made, old = [await client.get_collection("docs") for client in (both.new, both.old)]
+        assert made.config.params.vectors == old.config.params.vectors
+        assert made.config.params.sparse_vectors == old.config.params.sparse_vectors
+        assert made.config.hnsw_config == old.config.hnsw_config
+        assert "n" in made.payload_schema
+        assert made.config.params.on_disk_payload is False
+        assert made.config.quantization_config == models.ScalarQuantization(
+            scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+        )
+        assert made.config.strict_mode_config is not None
+        assert made.config.strict_mode_config.max_query_limit == 500
+        assert await both.admin.prepare(like_old=True) == {("b", "docs"): False}
+        await both.admin.move("migrate", "acme")
+        assert await both.points(both.new) == await both.points(both.old)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"shard_numbers": 2}, "create_options.shard_numbers is not what Qdrant takes: Extra inputs"),
+        ({"shard_number": "many"}, "create_options.shard_number is not what Qdrant takes"),
+        ({"vectors": {"size": 2, "distance": "Dot"}}, "create_options.vectors: vectors are those of the old"),
+        ({"sharding_method": "auto"}, "create_options.sharding_method: it follows from the tenancy"),
+    ],
+)
+async def test_create_options_that_qdrant_does_not_take_are_named_before_anything_moves(
+    redis_server: EmbeddedRedis, namespace: str, options: Mapping[str, Any], said: str
+) -> None:
+    async with pair(redis_server, namespace, create_options=options) as both:
+        for asked in (both.admin.plan("acme"), both.admin.prepare(like_old=True)):
+            with pytest.raises(ConfigError, match=said):
+                await asked
+        with pytest.raises(ConfigError, match=said):
+            await both.admin.move("migrate", "acme")
+        assert not await both.new.collection_exists("docs")
+
+
+async def test_old_collections_that_are_not_alike_are_no_model_for_all_new_ones(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with pair(redis_server, namespace, fill=False, shards=2, collection="docs-{shard}") as both:
+        with pytest.raises(InvalidInput, match="no collection yet"):
+            await both.admin.prepare(like_old=True)
+        await both.old.create_collection("docs-0", NAMED)
+        await both.old.create_collection("docs-1", NAMED, {"words": WORDS})
+        with pytest.raises(InvalidInput, match=r"'docs-0' and 'docs-1' of topologies\.v1 are not made alike"):
+            await both.admin.prepare(like_old=True)
+        names = ["acme", "globex", "initech", "hooli"]
+        made = await both.admin.prepare(names, like_old=True)
+        assert made == {("b", "docs-0"): True, ("b", "docs-1"): True}
+        assert (await both.new.get_collection("docs-0")).config.params.sparse_vectors is None
+        assert (await both.new.get_collection("docs-1")).config.params.sparse_vectors == {"words": WORDS}
