@@ -141,7 +141,9 @@ async def test_an_empty_cluster_is_prepared_and_until_then_everybody_says_what_i
             assert prepared.code == 0
             assert prepared.json["results"] == [{"cluster": "old", "collection": collection, "made": made}]
         like_old = await deployment.run("prepare", "--like", "old", "--json")
-        assert like_old.json["results"] == [{"cluster": "new", "collection": collection, "made": True}]
+        assert like_old.json["results"] == [
+            {"cluster": "new", "collection": f"{collection}_{shard}", "made": True} for shard in range(2)
+        ]
         assert (await deployment.run("doctor")).code == 0
         await router.tenant("acme").upsert([record(1)])
     deployment.path.write_text(deployment.path.read_text().replace("dimension = 4", "dimension = 5"))
