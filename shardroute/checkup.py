@@ -169,5 +169,4 @@ async def _with_data(topology: Topology, stores: Mapping[str, Store], wanted: Se
 
 
 def _alone_on_new(phase: Phase) -> bool:
-    effect = EFFECTS[phase]
-    return effect.settled and effect.primary is Side.NEW
+    return EFFECTS[phase].alone is Side.NEW

@@ -62,6 +62,11 @@ class Effect:
         """On one cluster, and nothing under way."""
         return not (self.dual or self.held)
 
+    @property
+    def alone(self) -> Side | None:
+        """The side that a settled tenant is on."""
+        return self.primary if self.settled else None
+
 
 EFFECTS: dict[Phase, Effect] = {
     Phase.OLD: Effect(primary=Side.OLD),

@@ -240,6 +240,15 @@ class Record:
         object.__setattr__(record, "named_vectors", named_vectors)
         return record
 
+    @property
+    def vector_names(self) -> list[str]:
+        """Which vectors it has, in the words of `difference`."""
+        placed = {"vector": self.vector, "sparse vector": self.sparse_vector}
+        return [
+            *(name for name, held in placed.items() if held is not None),
+            *(f"vector {name!r}" for name in self.named_vectors),
+        ]
+
     def with_vector(self, vector: Vector | None) -> Record:
         """The same record with another vector, not checked again."""
         return Record.trusted(self.id, vector, self.metadata, self.sparse_vector, self.named_vectors)

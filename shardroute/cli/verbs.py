@@ -15,7 +15,7 @@ from ..admin import Admin
 from ..errors import InvalidInput, ShardrouteError
 from ..gates import Gates
 from ..migration import Options, Outcome, Verification, each
-from ..phases import LINE, Phase, Side
+from ..phases import EFFECTS, LINE, Phase, Side
 from ..topology import check_tenant
 from .asking import confirm_purge, confirm_purge_target
 from .exits import Exit
@@ -41,6 +41,7 @@ VERIFIED: tuple[Column, ...] = (
     Column("differing", lambda row: _alarming(row["differing"]), right=True),
     number("repaired"),
     number("unsettled"),
+    Column("searches", lambda row: _searches(row["searches"]), right=True),
     number("seconds", form=".1f"),
 )
 PURGED: tuple[Column, ...] = (text("tenant"), number("deleted"), number("seconds", form=".1f"))
@@ -51,7 +52,7 @@ PLANNED: tuple[Column, ...] = (
 )
 
 _NOT_MOVED_YET = tuple(phase for phase in LINE if phase.rank < Phase.DUAL_NEW.rank)
-_ON_TWO_CLUSTERS = tuple(phase for phase in LINE if phase not in (Phase.OLD, Phase.NEW))
+_ON_TWO_CLUSTERS = tuple(phase for phase in LINE if not EFFECTS[phase].settled)
 
 ALL: Mapping[str, Sequence[Phase]] = {
     "plan": (Phase.OLD,),
@@ -131,6 +132,7 @@ def verify(
         await _several(run, chosen, one, VERIFIED, parallel)
         for row in run.document["results"]:
             _tell_differences(run, row)
+            _tell_refused_searches(run, row)
 
     return command
 
@@ -276,6 +278,10 @@ def _verified(tenant: str, found: Verification, *, repair: bool, seconds: float)
         "repaired": differing if repair else 0,
         "unsettled": found.unsettled,
         "examples": found.examples(),
+        "vectors": {
+            name: {side.value: count for side, count in held.items()} for name, held in found.vectors.items()
+        },
+        "searches": None if found.searches is None else asdict(found.searches),
         "seconds": _seconds(seconds),
     }
 
@@ -303,6 +309,18 @@ def _tell_differences(run: Run, row: Row) -> None:
     run.screen.note(
         f"tenant {row['tenant']!r}: {plural(row['differing'], 'record')} differ; `--repair` copies them again:{listing}"
     )
+
+
+def _searches(found: Mapping[str, Any] | None) -> str:
+    """How far the two sides' neighbours agree, of how many records."""
+    if found is None or found["recall"] is None:
+        return ""
+    return f"{found['recall']:.1%} of {found['asked']}"
+
+
+def _tell_refused_searches(run: Run, row: Row) -> None:
+    for side, said in (row["searches"] or {"refused": {}})["refused"].items():
+        run.screen.note(f"tenant {row['tenant']!r}: the {side} side refuses searches: {said}")
 
 
 def _alarming(count: int) -> Text:

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from ..phases import LINE, Phase
+from ..phases import EFFECTS, LINE, Phase, Side
 from .evidence import Stage
 from .progress import Progress
 from .report import percentiles
@@ -62,7 +62,8 @@ class Dashboard:
 
     def _cell(self, tenant: str, width: int) -> Text:
         phase = self._progress.phases.get(tenant, Phase.OLD)
-        busy = phase not in (Phase.OLD, Phase.DUAL_NEW, Phase.NEW)
+        effect = EFFECTS[phase]
+        busy = not effect.settled and (effect.held or effect.primary is Side.OLD)
         name = Text(tenant, style="bold" if busy else "")
         name.truncate(width - 13, overflow="ellipsis", pad=True)
         records = Text(f"{self._progress.records.get(tenant, 0):>4} ", style="dim")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..phases import Phase
+from ..phases import VERBS, Phase
 from .evidence import Counts, Stage
 
 _RECENT = 400  # reads
@@ -110,7 +110,7 @@ class Progress:
 
     @property
     def moved(self) -> int:
-        return sum(self.phases.get(tenant) is Phase.DUAL_NEW for tenant in self.tenants)
+        return sum(self.phases.get(tenant) is VERBS["migrate"].destination for tenant in self.tenants)
 
     def now(self, title: str) -> None:
         """The next part of the story."""

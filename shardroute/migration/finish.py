@@ -16,7 +16,7 @@ from ..config import Config
 from ..control import ControlPlane, default_lock
 from ..errors import MigrationError, MoveRefused
 from ..looks import looks
-from ..phases import EFFECTS, NEXT_WITHOUT_DATA, Phase
+from ..phases import EFFECTS, NEXT_WITHOUT_DATA, Phase, Side
 from ..ports import Store
 from ..shardmap import ShardMap, Standing
 from .barrier import acknowledged
@@ -57,7 +57,7 @@ class Finisher:
         self._refuse_short_hold(shard)
         for attempt in range(self._config.migration.attempts):
             standing = await self._walk(shard, fence)
-            if standing.phase is Phase.NEW:
+            if EFFECTS[standing.phase].alone is Side.NEW:
                 return
             await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
         raise MigrationError(
@@ -97,14 +97,15 @@ class Finisher:
 
         In the hold nobody writes there any more; where reads lag, what was written until then shows so much later.
         """
-        if standing.phase is Phase.HOLD_NEW:
+        effect = EFFECTS[standing.phase]
+        if effect.primary is Side.NEW:
             return
-        if EFFECTS[standing.phase].held:
+        if effect.held:
             await asyncio.sleep(self._old_store.lag)
         left = await self._stragglers(shard)
         if not left:
             return
-        if EFFECTS[standing.phase].held:
+        if effect.held:
             await self._move(shard, standing, Phase.OLD, fence)
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         raise MigrationError(
@@ -171,4 +172,4 @@ class Finisher:
 
 def _at_new(shard_map: ShardMap, tenant: str) -> bool:
     own = shard_map.tenants.get(tenant)
-    return own is not None and own.phase is Phase.NEW
+    return own is not None and EFFECTS[own.phase].alone is Side.NEW

@@ -160,7 +160,7 @@ class Migrator:
                     if repair:
                         raise
                 if not repair:
-                    return await Verifier(work, standing).verify()
+                    return await Verifier(work, standing).verify(search=True)
                 return await verify_and_repair(work, standing, accept_loss=accept_loss)
 
     async def plan(self, tenant: str, *, purge_target: bool = False) -> Plan:

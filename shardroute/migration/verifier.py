@@ -6,9 +6,12 @@ A difference is looked at again before it counts: inside a window, so that a wri
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from ..phases import Side
 from ..ports import Page
 from ..records import Metric, Precision, Record, difference
 from ..routing import Target
@@ -20,6 +23,7 @@ from .loss import Loss
 from .observer import Stage
 from .patience import in_order
 from .preflight import end
+from .searches import Reservoir, Searches, searched
 from .spans import batch_span
 from .work import Work
 
@@ -42,6 +46,15 @@ class Verification:
     loss: Loss = field(default_factory=Loss)
     equal: set[str] = field(default_factory=set)
     """Of those that were looked at again, the ones that turned out to be equal."""
+    vectors: dict[str, dict[Side, int]] = field(default_factory=dict)
+    """How many of the compared records had each vector, by its name and side."""
+    searches: Searches | None = None
+    """None where none was asked for, or each side makes vectors of its own."""
+
+    def count(self, side: Side, record: Record) -> None:
+        for name in record.vector_names:
+            held = self.vectors.setdefault(name, dict.fromkeys(Side, 0))
+            held[side] += 1
 
     def forget(self, record_id: str) -> None:
         """As if nobody had looked at it."""
@@ -60,9 +73,12 @@ class Verifier:
         self._primary, self._secondary = work.pair(standing)
         self._precision: Precision | None = None
 
-    async def verify(self) -> Verification:
-        """Compares everything. Raises ClusterUnavailable, ClusterRejected, LockLost."""
-        work = self._work
+    async def verify(self, *, search: bool = False) -> Verification:
+        """Compares everything; with `search`, a sample of searches too.
+
+        Raises ClusterUnavailable, ClusterRejected, LockLost.
+        """
+        work, sample = self._work, Reservoir(random.Random(self._work.tenant))
         await self._learn_precision()
         await work.fresh(self._primary, self._secondary)
         total = await work.patience.read(
@@ -73,7 +89,7 @@ class Verifier:
         suspects: list[str] = []
         for source, vectors in ((self._primary, True), (self._secondary, False)):
             pages = self._pages(source, vectors=vectors)
-            compare = self._missing_or_differing if vectors else self._extra
+            compare = partial(self._missing_or_differing, result, sample) if vectors else self._extra
             async for compared, found in in_order(pages, compare, work.config.copy.concurrency):
                 suspects += found
                 if not vectors:
@@ -84,6 +100,8 @@ class Verifier:
         work.step("verified")
         result.loss.kept = result.compared
         await self.look_again(suspects, result)
+        if search and self._secondary.encoder is None:
+            result.searches = await searched(work, self._primary, self._secondary, sample.held)
         return result
 
     async def look_again(self, suspects: Iterable[str], result: Verification) -> Verification:
@@ -143,9 +161,18 @@ class Verifier:
             if (cursor := page.cursor) is None:
                 return
 
-    async def _missing_or_differing(self, page: Page) -> tuple[int, list[str]]:
+    async def _missing_or_differing(
+        self, result: Verification, sample: Reservoir, page: Page
+    ) -> tuple[int, list[str]]:
         with batch_span("shardroute.verify.page", self._work.tenant, len(page.records)):
             theirs = await self._fetch(self._secondary, [record.id for record in page.records])
+            sample.offer(page.records)
+            for side, records in (
+                (self._primary.side, page.records),
+                (self._secondary.side, theirs.values()),
+            ):
+                for record in records:
+                    result.count(side, record)
             return len(page.records), [
                 record.id
                 for record in page.records

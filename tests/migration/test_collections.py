@@ -14,10 +14,13 @@ from shardroute import Config, Record, Router, percent_encoded
 from shardroute.admin import Admin
 from shardroute.embedded import EmbeddedRedis
 from shardroute.errors import ConfigError, InvalidInput, MigrationError, PreflightFailed
+from shardroute.migration.searches import Searches
 from shardroute.phases import Phase
-from shardroute.records import Metric, difference
+from shardroute.records import Match, Metric, Query, difference
 from shardroute.testing.qdrant import QdrantServer
+from shardroute.topology import Place
 from tests.support.patience import PATIENCE
+from tests.support.qdrant_traffic import limit
 
 DENSE = models.VectorParams(size=2, distance=models.Distance.COSINE)
 IMAGE = models.VectorParams(size=3, distance=models.Distance.MANHATTAN)
@@ -46,6 +49,7 @@ class Pair:
     router: Router
     old: AsyncQdrantClient
     new: AsyncQdrantClient
+    urls: Mapping[str, str]
 
     async def points(self, client: AsyncQdrantClient) -> dict[Any, Any]:
         found, _ = await client.scroll("docs", limit=100, with_payload=True, with_vectors=True)
@@ -91,7 +95,7 @@ async def pair(
         async with Admin.open(config) as admin:
             await admin.init()
         async with Admin.open(config) as admin, Router(config) as router:
-            made = Pair(admin, router, old, new)
+            made = Pair(admin, router, old, new, urls)
             if fill:
                 await old.create_collection("docs", NAMED, {"words": WORDS})
                 await old.upsert(
@@ -437,3 +441,42 @@ async def test_old_collections_that_are_not_alike_are_no_model_for_all_new_ones(
         assert made == {("b", "docs-0"): True, ("b", "docs-1"): True}
         assert (await both.new.get_collection("docs-0")).config.params.sparse_vectors is None
         assert (await both.new.get_collection("docs-1")).config.params.sparse_vectors == {"words": WORDS}
+
+
+async def test_verify_counts_vectors_by_name_and_puts_searches_to_both_sides(
+    redis_server: EmbeddedRedis, namespace: str
+) -> None:
+    async with pair(redis_server, namespace) as both:
+        await both.admin.move("migrate", "acme")
+        found = await both.admin.verify("acme")
+        assert {name: {*held.values()} for name, held in found.vectors.items()} == {
+            "vector": {2}, "vector 'image'": {2}, "vector 'colbert'": {2}, "vector 'words'": {1},
+        }  # fmt: skip
+        assert found.searches == Searches(asked=2, recall=1.0)
+        await limit(both.urls["a"], "docs", {"max_query_limit": 5})
+        found = await both.admin.verify("acme")
+        assert found.searches is not None
+        assert (found.searches.asked, found.searches.recall) == (0, None)
+        assert "max_query_limit" in found.searches.refused["old"]
+
+
+async def test_searches_that_find_other_records_on_the_other_side_are_seen_though_all_records_are_equal(
+    redis_server: EmbeddedRedis, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pair(redis_server, namespace, fill=False, vector_name="") as both:
+        await both.admin.prepare()
+        await both.router.tenant("acme").upsert([Record(str(n), [1.0, n / 40]) for n in range(40)])
+        await both.admin.move("migrate", "acme")
+        assert (await both.admin.verify("acme")).searches == Searches(asked=20, recall=1.0)
+        store = both.admin._stores["a"]
+        whole = store.query
+
+        async def half_built(place: Place, query: Query) -> list[Match]:
+            """As of an index that has not seen all points yet."""
+            return [match for match in await whole(place, query) if int(match.id) % 2]
+
+        monkeypatch.setattr(store, "query", half_built)
+        found = await both.admin.verify("acme")
+        assert not found.differing
+        assert found.searches is not None
+        assert found.searches.recall == 0.5
