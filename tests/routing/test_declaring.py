@@ -17,6 +17,7 @@ from shardroute.ports import Cursor, Page
 from shardroute.tenant import Tenant
 from shardroute.topology import Place
 from tests.control.board import SHARD, TENANT
+from tests.support.patience import PATIENCE
 from tests.support.world import World, record
 
 from .stage import BRISK, CALM, GatedStore, Stage, staged, until
@@ -106,7 +107,7 @@ async def test_a_first_record_that_comes_during_the_declaration_waits_and_is_wri
         await calm.old.reached.wait()
         declaring = asyncio.create_task(declarer.create_tenant(TENANT))
         await until(lambda: writer.tenant(TENANT).phase is Phase.HOLD_OLD)
-        first = asyncio.create_task(writer.tenant(TENANT).upsert([record("first")], timeout=20))
+        first = asyncio.create_task(writer.tenant(TENANT).upsert([record("first")], timeout=PATIENCE))
         await asyncio.sleep(0.02)
         calm.old.open()
         await asyncio.gather(other, slow, declaring, first)
@@ -175,12 +176,12 @@ async def test_first_records_and_declarations_at_any_time_lose_nothing(
 
     async def write(tenant: Tenant) -> None:
         await asyncio.sleep(chance.uniform(0, 1.0))
-        await tenant.upsert([record("first")], timeout=30)
+        await tenant.upsert([record("first")], timeout=PATIENCE)
 
     async def declare(router: Router, name: str) -> None:
         await asyncio.sleep(chance.uniform(0, 0.5))
         try:
-            await router.create_tenant(name, timeout=30)
+            await router.create_tenant(name, timeout=PATIENCE)
         except TenantHasData:
             refused.add(name)
         else:
@@ -228,7 +229,7 @@ async def test_the_hold_of_a_declarer_that_died_is_ended_by_a_writer(calm: Stage
     async with calm.router() as router:
         maps = calm.world.plane.maps
         await maps.declare(TENANT, SHARD, await calm.board.standing(), Phase.HOLD_OLD, max_hold=0.3)
-        await router.tenant(TENANT).upsert([record("first")], timeout=30)
+        await router.tenant(TENANT).upsert([record("first")], timeout=PATIENCE)
     assert set(await calm.world.content(TENANT, Side.OLD)) == {"first"}
     await _nothing_declared(calm)
 
@@ -241,7 +242,7 @@ async def test_a_declaration_that_takes_too_long_is_taken_back_at_once(
         stage.world.routers(2) as (writer, declarer),
     ):
         stage.old.shut()
-        write = asyncio.create_task(writer.tenant(TENANT).upsert([record("first")], timeout=30))
+        write = asyncio.create_task(writer.tenant(TENANT).upsert([record("first")], timeout=PATIENCE))
         await stage.old.reached.wait()
         with pytest.raises(TimeoutError):
             await declarer.create_tenant(TENANT, timeout=0.3)
@@ -260,7 +261,7 @@ async def test_a_session_that_is_gone_costs_one_hold_and_not_one_after_another(
         stage.router() as router,
     ):
         await stage.board.beat("dead", lease=3)
-        assert (await router.create_tenant(TENANT, timeout=30)).phase is Phase.NEW
+        assert (await router.create_tenant(TENANT, timeout=PATIENCE)).phase is Phase.NEW
         entries = await stage.board.redis.xrange(stage.board.key("changes"))
     standings = [json.loads(fields["change"]).get("standing") for _, fields in entries]
     holds = [standing for standing in standings if standing and standing["phase"] == "HOLD_OLD"]
@@ -315,7 +316,7 @@ async def test_tenants_are_declared_while_finish_works(world: World) -> None:
         tenants = [f"new-{number}" for number in range(12)]
         await asyncio.gather(
             admin.finish(),
-            *(routers[place % 2].create_tenant(name, timeout=30) for place, name in enumerate(tenants)),
+            *(routers[place % 2].create_tenant(name, timeout=PATIENCE) for place, name in enumerate(tenants)),
         )
         for router in routers:
             assert {router.tenant(name).phase for name in tenants} == {Phase.NEW}

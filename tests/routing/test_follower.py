@@ -29,7 +29,7 @@ from shardroute.rules import Lease
 from shardroute.shardmap import MapChange, ShardMap
 from shardroute.view import View
 from tests.control.board import LONG, TENANT, Board, declare
-from tests.support.patience import patience
+from tests.support.patience import PATIENCE, patience
 from tests.support.world import config, record
 
 from .stage import BRISK, CALM, Stage, deaf, staged, until
@@ -194,7 +194,7 @@ async def test_a_redis_that_stops_answering_for_a_while_ends_nothing(
         assert router.map_age > 1.9
         os.kill(own_redis.pid, signal.SIGCONT)
         await until(lambda: router.map_age < 1.9)
-        await router.tenant(TENANT).upsert([record("one")], timeout=20)
+        await router.tenant(TENANT).upsert([record("one")], timeout=PATIENCE)
         await stage.board.walk(Phase.DUAL_OLD)
         assert router.tenant(TENANT).phase is Phase.DUAL_OLD
 
@@ -221,7 +221,7 @@ async def test_a_lost_map_ends_writes_and_reads_go_on(
         writes = brisk.old.writes
         for _ in range(2):
             with pytest.raises(MapLost) as caught:
-                await tenant.upsert([record("one", 2)], timeout=20)
+                await tenant.upsert([record("one", 2)], timeout=PATIENCE)
             assert not caught.value.retryable
         assert brisk.old.writes == writes
         assert (await tenant.fetch(["one"]))["one"].metadata == {"v": 1}

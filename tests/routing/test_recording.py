@@ -18,7 +18,7 @@ from shardroute.phases import Phase, Side
 from shardroute.recording import as_query, from_line, to_line
 from shardroute.replay import read_lines
 from shardroute.routing import Sides
-from tests.support.patience import patience
+from tests.support.patience import PATIENCE, patience
 from tests.support.world import World
 
 FULL = RecordedQuery(
@@ -165,7 +165,7 @@ async def test_queries_with_large_filters_do_not_fill_a_small_redis_so_writing_g
             for number in range(300):
                 await router.tenant(names[number % 30]).query([1, 2, 3, 4], filter=large)
             await asyncio.sleep(2.5)  # sent, and two heartbeats
-            await router.tenant("acme").upsert([Record("one", [1, 2, 3, 4])], timeout=20)
+            await router.tenant("acme").upsert([Record("one", [1, 2, 3, 4])], timeout=PATIENCE)
             assert router.ready
         used = (await redis.info("memory"))["used_memory"]
         assert used < 16_000_000

@@ -19,6 +19,7 @@ from shardroute.migration import Options
 from shardroute.phases import Phase
 from tests.control.board import TENANT
 from tests.support.answering import AnsweringRedis, answering
+from tests.support.patience import PATIENCE
 from tests.support.world import record
 
 from .stage import Stage, staged, until
@@ -73,7 +74,7 @@ async def survives(stage: Stage, line: str) -> None:
         assert caught.value.retryable
         with pytest.raises(ControlPlaneUnavailable):
             await router.create_tenant("globex")
-        waiting = asyncio.create_task(handle.upsert([record("two")], timeout=20))
+        waiting = asyncio.create_task(handle.upsert([record("two")], timeout=PATIENCE))
         struck = redis.struck
         await until(lambda: redis.struck > struck)
         assert not waiting.done()
@@ -116,7 +117,7 @@ async def test_a_migrator_under_way_goes_on_when_redis_is_well_again(
         redis.answer = ""
         await moving
         assert await stage.world.phase(TENANT) is Phase.DUAL_NEW
-        await handle.upsert([record("last")], timeout=20)
+        await handle.upsert([record("last")], timeout=PATIENCE)
         assert await stage.sides_are_equal()
 
 

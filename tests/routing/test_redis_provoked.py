@@ -20,6 +20,7 @@ from shardroute.errors import ControlPlaneUnavailable
 from shardroute.phases import Phase
 from tests.control.board import TENANT, Board
 from tests.support.answering import answering
+from tests.support.patience import PATIENCE
 from tests.support.world import config, record
 
 from .stage import Stage, staged, until
@@ -263,7 +264,7 @@ async def lives_through(
         await until(lambda: _met(trouble, caplog))
     finally:
         await trouble.end()
-    await handle.upsert([record("three")], timeout=20)
+    await handle.upsert([record("three")], timeout=PATIENCE)
     assert router.ready
     await stage.board.take_lock()
     assert await handle.fetch(["one", "three"])
@@ -325,7 +326,7 @@ async def test_who_is_sent_away_or_forgotten_comes_again(tmp_path: Path, namespa
                 await redis.client_kill_filter(_id=client)
         await stage.board.walk(Phase.DUAL_OLD)
         assert router.tenant(TENANT).phase is Phase.DUAL_OLD
-        await router.tenant(TENANT).upsert([record("one")], timeout=20)
+        await router.tenant(TENANT).upsert([record("one")], timeout=PATIENCE)
 
 
 # -- a failover ---------------------------------------------------------------------------------------------------
@@ -362,7 +363,7 @@ async def test_a_master_that_is_demoted_where_it_stands_is_left_for_the_one_that
         await master.execute_command("CLIENT", "PAUSE", 200, "WRITE")  # type: ignore[no-untyped-call]  # redis-py
         await replica.replicaof("no", "one")
         await master.replicaof("127.0.0.1", two.port)
-        await handle.upsert([record("two")], timeout=30)
+        await handle.upsert([record("two")], timeout=PATIENCE)
         plane = ControlPlane.open(config(two.url, namespace).control)
         await Board(plane).walk(Phase.OLD)
         await plane.aclose()
@@ -406,5 +407,5 @@ async def test_an_empty_server_that_soon_gives_way_to_the_one_with_the_map_ends_
             await handle.upsert([record("two")], timeout=0.05)
         address.url = one.url
         address.sever()
-        await handle.upsert([record("two")], timeout=20)
+        await handle.upsert([record("two")], timeout=PATIENCE)
         assert router.ready

@@ -11,6 +11,7 @@ from shardroute.follower import Follower
 from shardroute.setbacks import Setbacks
 from shardroute.timing import Seldom
 from tests.control.board import TENANT
+from tests.support.patience import PATIENCE
 from tests.support.world import record
 
 from .stage import Stage, until
@@ -105,5 +106,5 @@ async def test_a_bug_of_ours_ends_no_writing(
                 await until(lambda: not router.ready)
                 with pytest.raises(LeaseLost):
                     await handle.upsert([record("two")], timeout=0.05)
-        await handle.upsert([record("two")], timeout=20)
+        await handle.upsert([record("two")], timeout=PATIENCE)
         await until(lambda: router.ready)

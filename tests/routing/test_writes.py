@@ -308,7 +308,7 @@ async def test_a_write_that_does_not_outlast_the_hold_ends_in_an_error_to_be_tri
 async def test_a_hold_does_not_hold_other_tenants(calm: Stage) -> None:
     async with calm.router() as router:
         await calm.board.walk(Phase.HOLD_OLD)
-        await router.tenant("globex").upsert([record("one")], timeout=20)
+        await router.tenant("globex").upsert([record("one")], timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,10 @@ async def test_a_hold_that_nobody_ends_is_ended_by_who_waits_in_it(
         await stage.board.walk(held, max_hold=0.3)
         async with patience():
             await asyncio.gather(
-                *(router.tenant(TENANT).upsert([record(router.session)], timeout=20) for router in routers)
+                *(
+                    router.tenant(TENANT).upsert([record(router.session)], timeout=PATIENCE)
+                    for router in routers
+                )
             )
         assert await stage.world.phase(TENANT) is after
         assert await stage.sides_are_equal()
