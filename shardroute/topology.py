@@ -177,10 +177,15 @@ class Placement:
     create_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def namespace_of(self, tenant: str) -> str:
-        """What the tenant's namespace is called. Raises InvalidTenant where it would be another tenant's."""
+        """What the tenant's namespace is called. Raises InvalidTenant where that cannot be, or is another tenant's."""
         if tenant == self.default_namespace:
             return DEFAULT_NAMESPACE
         name = self.named(tenant)
+        if self.tenancy.kind is TenancyKind.NAMESPACE and not name.isascii():
+            raise InvalidTenant(
+                f"tenant {tenant!r} gives the namespace {name!r}, and Pinecone's are ASCII: leave tenant_of out of that "
+                "placement, and namespaces are called as tenants are"
+            )
         if name == DEFAULT_NAMESPACE and self.default_namespace:
             raise InvalidTenant(
                 f"tenant {tenant!r} gives the namespace {name!r}, which belongs to tenant {self.default_namespace!r} "

@@ -12,7 +12,14 @@ import pytest
 
 from shardroute.clusters import connect
 from shardroute.config import ClusterConfig
-from shardroute.errors import ClusterRejected, ConfigError, InvalidFilter, InvalidInput, InvalidRecord
+from shardroute.errors import (
+    ClusterRejected,
+    ConfigError,
+    InvalidFilter,
+    InvalidInput,
+    InvalidRecord,
+    InvalidTenant,
+)
 from shardroute.filters import parse
 from shardroute.ports import Change
 from shardroute.records import Metric, Query, Record, difference
@@ -22,7 +29,7 @@ from shardroute.stores.pinecone_scan import scan_ids
 from shardroute.stores.pinecone_store import PineconeStore
 from shardroute.stores.pinecone_vectors import PineconeVectorsStore
 from shardroute.testing.pinecone import IndexSpec, Lag, PineconeServer
-from shardroute.topology import Place, Placement, Tenancy, Topology
+from shardroute.topology import Place, Placement, Tenancy, TenantOf, Topology
 
 from .conftest import UNHURRIED, pages, sparse, unit
 
@@ -274,6 +281,23 @@ async def test_a_pattern_names_the_namespaces_and_finds_them_again(stores: Store
     for namespace in ("prod-acme.v1", "prod-globex.v1", "dev-acme.v1", "prod-acme", "prod-_.v1", "plain"):
         await store.upsert(place(kind, namespace=namespace), records(1))
     assert {name async for name in store.tenants(ours.placement, [kind])} == {"acme", "globex"}
+
+
+async def test_percent_encoded_tenants_have_namespaces_that_are_called_as_anything(
+    stores: Stores, kind: str
+) -> None:
+    store = stores.of(kind)
+    ours = topology(kind, namespace="prod {tenant}", tenant_of=TenantOf.PERCENT)
+    assert ours.place("Acme%20Inc.").namespace == "prod Acme Inc."
+    for tenant in ("auth0%7C5f7", "Acme%20Inc.", "plain"):
+        await store.upsert(ours.place(tenant), records(1))
+        assert await store.count(ours.place(tenant)) == 1
+    await store.upsert(place(kind, namespace="prod "), records(1))  # nobody's
+    assert sorted([name async for name in store.tenants(ours.placement, [kind])]) == [
+        "Acme%20Inc.", "auth0%7C5f7", "plain",
+    ]  # fmt: skip
+    with pytest.raises(InvalidTenant, match="'prod müller', and Pinecone's are ASCII"):
+        ours.place("m%C3%BCller")
 
 
 async def test_a_host_is_one_index_whatever_the_collection_is_called(stores: Stores, kind: str) -> None:
