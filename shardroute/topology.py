@@ -183,8 +183,8 @@ class Placement:
         name = self.named(tenant)
         if self.tenancy.kind is TenancyKind.NAMESPACE and not name.isascii():
             raise InvalidTenant(
-                f"tenant {tenant!r} gives the namespace {name!r}, and Pinecone's are ASCII: leave tenant_of out of that "
-                "placement, and namespaces are called as tenants are"
+                f"tenant {tenant!r} gives the namespace {name!r}, and Pinecone's are ASCII: leave tenant_of out of "
+                "that placement, and namespaces are called as tenants are"
             )
         if name == DEFAULT_NAMESPACE and self.default_namespace:
             raise InvalidTenant(
