@@ -185,11 +185,9 @@ class Writer:
         )
 
     async def _may_send(self) -> None:
-        """Before the last byte of a large request: the process may have been stopped since the first (rule 4)."""
+        """Before the last byte of a request: the process may have been stopped since the first (rule 4)."""
         if not self._view.writable:
-            raise OutcomeUnknown(
-                "the lease of this process ended while it sent a large request", retry_after=1.0
-            )
+            raise OutcomeUnknown("the lease of this process ended while it sent a request", retry_after=1.0)
 
     def _ended(self, flight: Flight, *, may_still_land: bool) -> None:
         """A request that may still land holds up the drain (rule 3) until it no longer can."""

@@ -16,29 +16,31 @@ from ..permits import Permit, needed
 
 
 class _KeptBack(httpx.AsyncByteStream, AsyncIterator[bytes]):
-    """A body in two parts, and the question between them.
+    """A body in two parts, or in one that the system takes at once, and the question before the last of them.
+
+    Connections are made and heads are sent before a body is asked for. Either may take a while, and a process may be
+    stopped meanwhile: so the question is no earlier.
 
     Not a generator: whoever reads it may break off, and nobody closes a generator that was left.
     """
 
     def __init__(self, body: bytes, permit: Permit) -> None:
-        self._body = body
+        self._parts = (body,) if len(body) <= permit.in_one_piece else (body[:-1], body[-1:])
         self._permit = permit
-        self._sent = 0
+        self._given = 0
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        self._sent = 0
+        self._given = 0
         return self
 
     async def __anext__(self) -> bytes:
         """httpcore asks for the next part when the system has taken all of the one before."""
-        last = len(self._body) - 1
-        start, self._sent = self._sent, last if self._sent < last else last + 1
-        if start > last:
+        if self._given == len(self._parts):
             raise StopAsyncIteration
-        if start == last:
+        self._given += 1
+        if self._given == len(self._parts):
             await self._permit.ask()
-        return self._body[start : self._sent]
+        return self._parts[self._given - 1]
 
 
 async def keep_back(request: httpx.Request) -> None:
@@ -47,8 +49,7 @@ async def keep_back(request: httpx.Request) -> None:
     if permit is None:
         return
     permit.will_ask()
-    body = await request.aread()
-    if len(body) > permit.in_one_piece:
+    if body := await request.aread():
         request.stream = _KeptBack(body, permit)
     else:
         await permit.ask()

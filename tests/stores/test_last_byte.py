@@ -116,6 +116,21 @@ async def test_the_permit_is_asked_when_all_but_the_last_byte_has_left(kind: str
         assert not permit.may_have_left
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_of_a_small_request_it_is_asked_when_the_connection_is_made_and_the_head_has_left(
+    kind: str,
+) -> None:
+    """Not before: a process that is stopped while it connects would send the rest when it goes on."""
+    async with reading() as reader, store_of(kind, reader.port) as (store, place):
+        permit = _refused_when(lambda: reader.until(lambda: math.isfinite(reader.missing)))
+        permit.in_one_piece = 1 << 20
+        with needing(permit), pytest.raises(LockLost):
+            await store.upsert(place, RECORDS[:1])
+        await reader.hung_up.wait()
+        assert reader.missing > 1
+        assert not permit.may_have_left
+
+
 async def test_a_request_that_ends_before_its_permit_was_asked_cannot_have_left() -> None:
     async with reading() as reader, store_of("qdrant", reader.port) as (store, place):
         reader.slow = 0.01
