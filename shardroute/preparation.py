@@ -38,7 +38,12 @@ async def new_like_old(route: Migration, stores: Mapping[str, Store], tenants: S
     """Places of the new topology, all or these tenants', each with one of the old. Raises InvalidInput."""
     old, new = route.old, route.new
     if tenants:
-        return [(new.place(name), await _end(stores, old.place(name))) for name in tenants]
+        pairs = [(new.place(name), await _end(stores, old.place(name))) for name in tenants]
+        if absent := [end.place.collection for _, end in pairs if end.found is None]:
+            raise InvalidInput(
+                f"cluster {old.placement.cluster!r} has no collection {absent[0]!r} to be made like"
+            )
+        return pairs
     ends = [end for end in [await _end(stores, place) for place in _shared(old)] if end.found is not None]
     if not ends:
         raise InvalidInput(f"topologies.{old.name} has no collection yet that another could be made like")

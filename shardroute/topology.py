@@ -59,7 +59,7 @@ class TenantOf(StrEnum):
         return name if _TENANT.fullmatch(name) else None
 
     def value_of(self, tenant: str) -> str:
-        """What a cluster has for the tenant. Raises InvalidTenant of a name that is not the value's own spelling."""
+        """Gives the value that stands for the tenant. Raises InvalidTenant of another spelling of that value."""
         if self is TenantOf.VALUE:
             return tenant
         value = unquote(tenant)
@@ -177,7 +177,7 @@ class Placement:
     create_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def namespace_of(self, tenant: str) -> str:
-        """What the tenant's namespace is called. Raises InvalidTenant where that cannot be, or is another tenant's."""
+        """Gives the name of the tenant's namespace. Raises InvalidTenant of one that is not ASCII, or another's."""
         if tenant == self.default_namespace:
             return DEFAULT_NAMESPACE
         name = self.named(tenant)

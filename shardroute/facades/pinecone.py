@@ -11,7 +11,7 @@ from ._pinecone_base import FACADE
 from ._pinecone_reads import Reads
 from ._pinecone_writes import Writes
 from .coverage import Coverage
-from .unawaited import answers_when_awaited
+from .never_awaited import answers_when_awaited
 
 
 @answers_when_awaited

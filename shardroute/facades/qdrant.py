@@ -10,7 +10,7 @@ from ._qdrant_base import FACADE
 from ._qdrant_reads import Reads
 from ._qdrant_writes import Writes
 from .coverage import Coverage
-from .unawaited import answers_when_awaited
+from .never_awaited import answers_when_awaited
 
 
 @answers_when_awaited

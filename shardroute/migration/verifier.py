@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,6 +21,7 @@ from ..topology import Place
 from .batches import in_parts
 from .loss import Loss
 from .observer import Stage
+from .pages import pages
 from .patience import in_order
 from .preflight import end
 from .searches import Reservoir, Searches, searched
@@ -47,7 +48,7 @@ class Verification:
     equal: set[str] = field(default_factory=set)
     """Of those that were looked at again, the ones that turned out to be equal."""
     vectors: dict[str, dict[Side, int]] = field(default_factory=dict)
-    """How many of the compared records had each vector, by its name and side."""
+    """Counts the compared records that had a vector, by its name and side."""
     searches: Searches | None = None
     """None where none was asked for, or each side makes vectors of its own."""
 
@@ -88,9 +89,12 @@ class Verifier:
         result = Verification()
         suspects: list[str] = []
         for source, vectors in ((self._primary, True), (self._secondary, False)):
-            pages = self._pages(source, vectors=vectors)
+            most = work.config.copy.page or source.limits.scan_records
             compare = partial(self._missing_or_differing, result, sample) if vectors else self._extra
-            async for compared, found in in_order(pages, compare, work.config.copy.concurrency):
+            found_in = in_order(
+                pages(work, source, most, vectors=vectors), compare, work.config.copy.concurrency
+            )
+            async for compared, found in found_in:
                 suspects += found
                 if not vectors:
                     result.loss.held += compared
@@ -149,17 +153,6 @@ class Verifier:
         return [record_id for record_id in ids if record_id in touched]
 
     # -- pages -----------------------------------------------------------------------------------------------
-
-    async def _pages(self, source: Target, *, vectors: bool) -> AsyncIterator[Page]:
-        cursor, size = None, self._work.config.copy.page or source.limits.scan_records
-        while True:
-            page = await self._work.patience.read(
-                source.store.name,
-                lambda: source.store.scan(source.place, cursor=cursor, limit=size, vectors=vectors),
-            )
-            yield page
-            if (cursor := page.cursor) is None:
-                return
 
     async def _missing_or_differing(
         self, result: Verification, sample: Reservoir, page: Page

@@ -15,7 +15,7 @@ HoldsAny = Callable[[str, str], Awaitable[bool]]
 
 
 def tenant_in(pattern: str, namespace: str) -> str:
-    """What a namespace has in the tenant's place of a placement's pattern; "" if it does not fit.
+    """Reads the tenant's part of a namespace by a placement's pattern; "" if it does not fit.
 
     The pattern has the tenant once (`Topology` sees to that), so what stands around it is cut off.
     """

@@ -92,7 +92,7 @@ async def by_field(
 async def unnamed_by_field(
     requests: Requests, field: TenantField, tenant_of: TenantOf, collections: Collection[str]
 ) -> AsyncIterator[Unnamed]:
-    """What the field holds that is no tenant's, and how many points; what is not there is 'nothing'."""
+    """Counts points by a value of the field that is no tenant's; a field that is not there is 'nothing'."""
     for collection in collections:
         found: Counter[str] = Counter()
         async for value, points in _values(requests, field, collection, names_only=False):

@@ -432,6 +432,8 @@ async def test_old_collections_that_are_not_alike_are_no_model_for_all_new_ones(
     async with pair(redis_server, namespace, fill=False, shards=2, collection="docs-{shard}") as both:
         with pytest.raises(InvalidInput, match="no collection yet"):
             await both.admin.prepare(like_old=True)
+        with pytest.raises(InvalidInput, match=r"cluster 'a' has no collection 'docs-[01]' to be made like"):
+            await both.admin.prepare(["acme"], like_old=True)
         await both.old.create_collection("docs-0", NAMED)
         await both.old.create_collection("docs-1", NAMED, {"words": WORDS})
         with pytest.raises(InvalidInput, match=r"'docs-0' and 'docs-1' of topologies\.v1 are not made alike"):

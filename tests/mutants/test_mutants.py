@@ -44,7 +44,7 @@ def copy(tmp_path: Path) -> Path:
     for name in ("shardroute", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "soak"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    # What a broken rule keeps from coming is waited for here, in nearly every run.
+    # A broken rule often keeps something from coming: nearly every run here would wait for it to the end.
     patience = tmp_path / "tests" / "support" / "patience.py"
     patience.write_text(patience.read_text().replace(f"Final = {PATIENCE}", f"Final = {PATIENCE / 4}"))
     return tmp_path

@@ -32,7 +32,7 @@ def pytest_plugin_registered(plugin: object) -> None:
     """An index of the emulator is deleted at once; the tests would look for it, in a listing as it was in SDK 9."""
     if getattr(plugin, "__name__", "").endswith("integration.conftest"):
         plugin.ensure_index_deleted = _deleted  # type: ignore[attr-defined]  # the module
-        plugin.async_ensure_index_deleted = _deleted_async  # type: ignore[attr-defined]
+        plugin.async_ensure_index_deleted = _deleted_async  # type: ignore[attr-defined]  # the module
 
 
 def _deleted(client: Any, name: str, **_: Any) -> None:

@@ -12,9 +12,9 @@ from pinecone.models.vectors.responses import UpsertResponse
 from qdrant_client import models
 
 from shardroute import Router
+from shardroute.facades.never_awaited import Call, NotAwaited
 from shardroute.facades.pinecone import RoutedIndex
 from shardroute.facades.qdrant import RoutedClient
-from shardroute.facades.unawaited import Call, NotAwaited
 
 VECTORS = [("a", [0.1, 0.2, 0.3, 0.4])]
 POINTS = [models.PointStruct(id=1, vector=[0.1, 0.2, 0.3, 0.4], payload={})]
@@ -58,7 +58,7 @@ async def test_one_that_is_dropped_is_said_with_its_place(
         pytest.warns(RuntimeWarning, match="never awaited: nothing was sent"),
     ):
         upsert()
-    assert "test_unawaited.py:" in caplog.text
+    assert "test_never_awaited.py:" in caplog.text
 
 
 RUNS: dict[str, Callable[[Any], Any]] = {
@@ -93,4 +93,4 @@ async def test_a_task_that_is_cancelled_before_it_began_has_nothing_to_complain_
 def test_an_argument_that_the_vendors_asynchronous_client_has_not_is_refused_at_once() -> None:
     """`async_req` is what a synchronous caller of Pinecone's says."""
     with pytest.raises(TypeError, match="async_req"):
-        RoutedIndex.upsert(None, vectors=VECTORS, async_req=True)  # type: ignore[arg-type,call-arg,unused-coroutine]  # on purpose
+        RoutedIndex.upsert(None, vectors=VECTORS, async_req=True)  # type: ignore[arg-type,call-arg,unused-coroutine]  # a call that its types refuse too
