@@ -74,7 +74,7 @@ def init(*, common: Common = COMMON) -> int:
 def prepare(
     *tenants: Tenants,
     like: Annotated[
-        Literal["old"] | None, Parameter(help="Make the new topology's, like the old one's.")
+        Literal["old"] | None, Parameter(help="Make the new topology's collections, like the old one's.")
     ] = None,
     common: Common = COMMON,
 ) -> int:

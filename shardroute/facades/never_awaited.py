@@ -66,7 +66,7 @@ class Call(Coroutine[Any, Any, _Answer]):
             "sent. Await it; code that is synchronous cannot use this object"
         )
 
-    __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = _refuse
+    __len__ = __iter__ = __getitem__ = __contains__ = _refuse  # `bool` asks for the length
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("cr_"):  # what a task's description asks for
